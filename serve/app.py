@@ -1,0 +1,183 @@
+"""The LitServe server: its processes, from start to graceful stop.
+
+=================  ================================================================================
+parent             watches the others; stops them on SIGTERM, on Ctrl-C, or when one cannot go on
+HTTP process       FastAPI: checks bodies, queues requests, waits for answers
+workers            each holds the model (``api.py``); started anew if killed
+manager            the queues and the status board that they share
+=================  ================================================================================
+
+What LitServe 0.2.19 does not do by itself, and this class adds: /health answers while the model is
+loading; a request that a dead worker took is answered (504) instead of waiting for ever; SIGTERM
+leaves no process behind, and a dead HTTP process ends the server instead of leaving it deaf.
+"""
+
+# No `from __future__ import annotations`: FastAPI reads the endpoints' annotations as they stand.
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import litserve as ls
+from litserve.server import RegularRequestHandler
+from litserve.utils import LitAPIStatus, ResponseBufferItem
+
+from serve.api import PredictionAPI
+from serve.health import LOADING, State, StatusBoard
+from serve.logs import AccessLog, configure_logging
+from serve.routes import add_error_handlers, add_routes
+from serve.schemas import PredictAnswer, PredictRequest
+from stages.dti.config.serve import ServeConfig
+
+logger = logging.getLogger(__name__)
+
+API_VERSION = "1"
+
+
+class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no types
+    """Serves one model folder until it is told to stop.
+
+    Later endpoints belong into ``routes.py``; later middleware into ``middlewares`` below.
+    """
+
+    def __init__(self, config: ServeConfig, model_folder: Path) -> None:
+        self._config = config
+        self._api = PredictionAPI(config, model_folder)
+        self._stopping = threading.Event()
+        self._failure: str | None = None
+        self._parent = os.getpid()
+        self._signalled, self._on_signal = os.pipe()
+        super().__init__(
+            self._api,
+            accelerator="cpu",
+            workers_per_device=config.workers,
+            timeout=config.request_timeout_s,
+            max_payload_size=config.max_payload_bytes,
+            restart_workers=True,
+            middlewares=[(AccessLog, {})],
+        )
+        self.app.title = "Drug-target interaction"
+        self.app.version = API_VERSION
+        self.app.description = (
+            "Predicts whether a drug and a protein interact, with the promoted model."
+        )
+
+    def serve(self) -> int:
+        """Serve until SIGTERM or Ctrl-C; return the exit code, 0 after a graceful stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note_signal)
+        try:
+            self.run(
+                host=self._config.host,
+                port=self._config.port,
+                num_api_servers=1,
+                log_level=self._config.log_level.lower(),
+                generate_client_file=False,
+                log_config=None,
+                access_log=False,
+            )
+        except SystemExit:  # uvicorn, which has logged why
+            address = f"{self._config.host}:{self._config.port}"
+            self._failure = f"cannot listen on {address}; free it, or choose another with PORT=…"
+        except (EOFError, ConnectionError):
+            self._failure = "the manager process ended unexpectedly"
+        for process in multiprocessing.active_children():
+            # A worker that LitServe restarted in the very moment of the stop.
+            process.kill()
+            process.join()
+        if self._failure is not None:
+            logger.error("stopped: %s", self._failure)
+            return 1
+        logger.info("stopped")
+        return 0
+
+    def register_endpoints(self) -> None:
+        """Register our endpoints in the place of LitServe's own, which state no schema."""
+        handler = _Handler(self._api, self)
+
+        async def submit(request: PredictRequest) -> PredictAnswer | None:
+            answer: PredictAnswer | None = await handler.handle_request(request, PredictRequest)
+            return answer
+
+        add_error_handlers(self.app, self._config)
+        add_routes(self.app, self._config, lambda: self._api.board.service(), submit)
+
+    def launch_single_inference_worker(self, lit_api: Any, worker_id: int) -> Any:
+        """Start a killed worker anew; until it has loaded the model, the service is not ready."""
+        self._api.board.report(worker_id, LOADING)
+        return super().launch_single_inference_worker(lit_api, worker_id)
+
+    def verify_worker_status(self) -> None:
+        """Do not wait here for the workers: /health is to answer while they load the model."""
+
+    def _init_manager(self, num_api_servers: int) -> Any:
+        # LitServe has set up its logging by now, to stdout.
+        configure_logging(self._config.log_level)
+        # A SIGTERM for the whole process group must not end the manager before the others are done.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            manager = super()._init_manager(num_api_servers)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        self._api.board = StatusBoard(manager.dict())
+        for worker in range(self._config.workers):
+            self._api.board.report(worker, LOADING)
+        return manager
+
+    def _start_server(self, *args: Any, **kwargs: Any) -> Any:
+        http_processes = super()._start_server(*args, **kwargs)
+        sentinels = [process.sentinel for process in http_processes.values()]
+        threading.Thread(target=self._watch, args=(sentinels,), daemon=True).start()
+        self._wait_for_workers()
+        return http_processes
+
+    def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._parent:  # a forked process that has no handler of its own (yet)
+            raise SystemExit(0)
+        # No lock may be taken here, so the manager's event is set by the thread that reads this.
+        os.write(self._on_signal, b"s")
+
+    def _watch(self, http_sentinels: list[int]) -> None:
+        ended = self._signalled not in wait([self._signalled, *http_sentinels])
+        if self._stopping.is_set():
+            return
+        if ended:
+            self._failure = "the HTTP process ended unexpectedly"
+        self._stop()
+
+    def _wait_for_workers(self) -> None:
+        """Return when the first workers have loaded the model; stop the server if one cannot."""
+        sentinels = [worker.sentinel for worker in self.inference_workers]
+        while not self._stopping.is_set():
+            if wait(sentinels, timeout=0.1):
+                self._failure = "the model cannot be loaded; the reason is logged above"
+                self._stop()
+            elif self._api.board.service().state is not State.LOADING:
+                return
+
+    def _stop(self) -> None:
+        """Let ``run`` return; first of all, so that no monitor takes the end for a crash."""
+        self._stopping.set()
+        self._shutdown_event.set()
+
+
+class _Handler(RegularRequestHandler):  # type: ignore[misc]
+    async def handle_request(self, request: PredictRequest, _type: Any) -> Any:
+        """Queue a request and wait for its answer; forget it if the caller gives up."""
+        uid, _ = await self._submit_request(request)
+        item = ResponseBufferItem(asyncio.Event())
+        self.server.response_buffer[uid] = item
+        try:
+            await item.event.wait()
+        finally:
+            del self.server.response_buffer[uid]
+        answer, status = item.response
+        if status == LitAPIStatus.ERROR:
+            self._handle_error_response(answer)
+        return answer

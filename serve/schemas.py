@@ -1,0 +1,192 @@
+"""The bodies of requests and answers. /docs is made from these classes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+EXAMPLES = Path(__file__).parent / "examples"
+
+MAX_PAIRS = 100
+"""Pairs per request; a larger screening belongs into several requests."""
+
+SCORE_DIRECTION = "higher means more likely to interact"
+SCORE_MEANING = "raw output of the model, 0 to 1, without a unit; it is not an affinity"
+
+
+class Body(BaseModel):
+    """Unknown keys are errors: a misspelt `sequence` must not become a target without one."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DrugInfo(Body):
+    """A drug. Only `smiles` is used to predict."""
+
+    smiles: str = Field(
+        description="Standardised as the training data was. One that cannot be read, or that is "
+        "too long, makes this row `invalid` and no other."
+    )
+    drug_id: str | None = Field(default=None, description="Returned as it is given.")
+    drug_name: str | None = None
+
+
+class TargetInfo(Body):
+    """A protein: by its `sequence`, or by an id that the model knows.
+
+    If `sequence` is given, it alone decides. If not, `target_id` or `uniprot_id` must be an id
+    from the model's training data. `target_name`, `organism` and `target_class` are not used.
+    """
+
+    sequence: str | None = Field(default=None, description="Amino acids, one-letter code.")
+    target_id: str | None = None
+    uniprot_id: str | None = None
+    target_name: str | None = None
+    organism: str | None = None
+    target_class: str | None = None
+
+
+class DrugTargetPair(Body):
+    """What one row is about."""
+
+    drug: DrugInfo
+    target: TargetInfo
+
+
+RETURN_CONFIDENCE = Field(default=True, description="Whether rows carry `confidence`.")
+
+
+class PredictOne(DrugTargetPair):
+    """One pair."""
+
+    return_confidence: bool = RETURN_CONFIDENCE
+
+    @property
+    def pairs(self) -> list[DrugTargetPair]:
+        """The one pair, so that both forms of request are read alike."""
+        return [self]
+
+
+class PredictSeveral(Body):
+    """Several pairs. A bad one makes its own row `invalid`; the others are scored."""
+
+    pairs: list[DrugTargetPair] = Field(min_length=1, max_length=MAX_PAIRS)
+    return_confidence: bool = RETURN_CONFIDENCE
+
+
+def _form(body: Any) -> str:
+    several = isinstance(body, PredictSeveral) or (isinstance(body, dict) and "pairs" in body)
+    return "several" if several else "one"
+
+
+PredictRequest = Annotated[
+    Annotated[PredictOne, Tag("one")] | Annotated[PredictSeveral, Tag("several")],
+    Discriminator(_form),
+]
+"""Told apart by the key `pairs`, so that an error speaks of the form that was meant."""
+
+
+class PredictionRow(BaseModel):
+    """The answer to one pair. An `invalid` row has a `reason` and no numbers."""
+
+    status: Literal["ok", "invalid"]
+    reason: str | None = Field(description="Why the pair cannot be scored.")
+    drug_id: str | None = Field(description="As it was given.")
+    smiles: str | None = Field(description="The canonical, standardised SMILES that was scored.")
+    target_id: str | None = Field(description="As it was given: `target_id`, else `uniprot_id`.")
+    known_target_id: str | None = Field(
+        description="The id by which the model knows exactly this sequence, if it does."
+    )
+    interaction: bool | None = Field(description="`probability` is at least `threshold`.")
+    probability: float | None = Field(
+        ge=0, le=1, description="Of an interaction; the score, calibrated on validation data."
+    )
+    threshold: float | None = Field(description="On `probability`; chosen on validation data.")
+    confidence: float | None = Field(
+        ge=0,
+        le=1,
+        description="The calibrated probability that `interaction` is right: `probability` where "
+        "it is true, 1 - `probability` where it is false. Null unless `return_confidence`.",
+    )
+    score: float | None = Field(ge=0, le=1, description="See `score_meaning`.")
+    score_direction: str = SCORE_DIRECTION
+    score_meaning: str = SCORE_MEANING
+    nearest_train_drug_similarity: float | None = Field(
+        ge=0, le=1, description="Largest Tanimoto similarity to a drug of the training data."
+    )
+    nearest_train_target_similarity: float | None = Field(
+        ge=0, le=1, description="Largest sequence similarity to a target of the training data."
+    )
+    drug_seen: bool | None = Field(description="Whether exactly this drug was trained on.")
+    target_seen: bool | None = Field(description="Whether exactly this sequence was trained on.")
+    pair_seen: bool | None = Field(description="Whether exactly this pair was trained on.")
+    model_name: str
+    model_version: str
+
+
+class PredictionRows(BaseModel):
+    """The rows of several pairs, in the order in which they were asked."""
+
+    predictions: list[PredictionRow]
+
+
+PredictAnswer = PredictionRow | PredictionRows
+"""One pair is answered by its row, several by their rows."""
+
+
+class ModelInfoBody(BaseModel):
+    """What is served."""
+
+    name: str
+    version: str = Field(description="In the registry.")
+    registered_model: str = Field(description="Its name in the registry.")
+    sha256: str = Field(description="Over the names and contents of the model's own files.")
+    dataset: str
+    data_sha256: dict[str, str] = Field(description="Of the data that it was trained on.")
+    config: dict[str, Any]
+    feature_version: int
+    calibration: str
+    threshold: float = Field(description="On the calibrated probability.")
+    threshold_metric: str = Field(description="What the threshold maximises on validation data.")
+    train_pairs: int
+    train_drugs: int
+    train_targets: int
+    known_targets: int = Field(description="Targets that a request may name by id.")
+    metrics: dict[str, Any] = Field(description="On the test set, with 95 % intervals.")
+
+
+class HealthBody(BaseModel):
+    """Whether the service can vouch for its predictions."""
+
+    status: Literal["ready", "loading", "failed"]
+    detail: str
+    model_name: str | None
+    model_version: str | None
+
+
+class Problem(BaseModel):
+    """One part of a request that is not as it should be."""
+
+    field: str = Field(description="Such as `drug.smiles` or `pairs.3.target.sequence`.")
+    problem: str
+
+
+class ErrorBody(BaseModel):
+    """Every answer that is not 2xx, except that of /health."""
+
+    detail: str
+    problems: list[Problem] = []
+
+
+def request_examples() -> dict[str, dict[str, Any]]:
+    """Return the examples for /docs, by name: the files that the README's curl sends."""
+    return {
+        path.stem: {"summary": summary, "value": json.loads(path.read_text(encoding="utf-8"))}
+        for path, summary in (
+            (EXAMPLES / "caffeine_a2a.json", "Caffeine and the adenosine A2A receptor"),
+            (EXAMPLES / "two_pairs.json", "A broken SMILES beside a good one"),
+        )
+    }

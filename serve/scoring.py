@@ -1,0 +1,182 @@
+"""From requests to rows, through the library's one Predictor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from serve.schemas import (
+    DrugTargetPair,
+    ModelInfoBody,
+    PredictAnswer,
+    PredictionRow,
+    PredictionRows,
+    PredictOne,
+    PredictRequest,
+    TargetInfo,
+)
+from stages.dti.config.serve import ServeConfig
+from stages.dti.errors import InvalidInputError, ModelError
+from stages.dti.predictor import Pair, Prediction, Predictor
+
+
+class Scorer:
+    """A loaded model that answers requests.
+
+    Attributes:
+        model_info: what /model/info says.
+    """
+
+    def __init__(
+        self, predictor: Predictor, model_info: ModelInfoBody, config: ServeConfig
+    ) -> None:
+        self.predictor = predictor
+        self.model_info = model_info
+        self._config = config
+        targets = predictor.content.reference.targets
+        self._known = dict(zip(targets["target_id"], targets["sequence"], strict=True))
+
+    @classmethod
+    def load(cls, folder: Path, config: ServeConfig) -> Scorer:
+        """Load an exported model.
+
+        Raises:
+            ModelError: the folder holds no model, or an incomplete one.
+        """
+        predictor = Predictor.load(folder)
+        return cls(predictor, describe(predictor, folder), config)
+
+    def answer(self, requests: Sequence[PredictRequest]) -> list[PredictAnswer]:
+        """Return one answer per request, in order; all pairs are scored in one call."""
+        pairs = [pair for request in requests for pair in request.pairs]
+        predictions = iter(self._predict(pairs))
+        answers: list[PredictAnswer] = []
+        for request in requests:
+            rows = [
+                self._row(pair, next(predictions), confidence=request.return_confidence)
+                for pair in request.pairs
+            ]
+            answers.append(
+                rows[0] if isinstance(request, PredictOne) else PredictionRows(predictions=rows)
+            )
+        return answers
+
+    def _predict(self, pairs: Sequence[DrugTargetPair]) -> list[Prediction]:
+        """Return one prediction per pair; only pairs within the limits reach the Predictor."""
+        predictions: list[Prediction | None] = []
+        accepted = []
+        for pair in pairs:
+            try:
+                accepted.append(self._accept(pair))
+                predictions.append(None)
+            except InvalidInputError as error:
+                predictions.append(Prediction(status="invalid", reason=str(error)))
+        scored = iter(self.predictor.predict(accepted))
+        return [next(scored) if known is None else known for known in predictions]
+
+    def _accept(self, pair: DrugTargetPair) -> Pair:
+        if len(pair.drug.smiles) > self._config.max_smiles_length:
+            raise InvalidInputError(
+                f"the SMILES has {len(pair.drug.smiles)} characters; "
+                f"the server takes {self._config.max_smiles_length}"
+            )
+        sequence = pair.target.sequence
+        if sequence is None:
+            return Pair(smiles=pair.drug.smiles, target_id=self._target_id(pair.target))
+        if len(sequence) > self._config.max_sequence_length:
+            raise InvalidInputError(
+                f"the sequence has {len(sequence)} characters; "
+                f"the server takes {self._config.max_sequence_length}"
+            )
+        return Pair(smiles=pair.drug.smiles, sequence=sequence)
+
+    def _target_id(self, target: TargetInfo) -> str | None:
+        """Return the id that the model knows; if it knows none of them, the first one given."""
+        given = [name for name in (target.target_id, target.uniprot_id) if name]
+        known = [name for name in given if name in self._known]
+        if len({self._known[name] for name in known}) > 1:
+            raise InvalidInputError(
+                f"the model knows target_id {target.target_id!r} and uniprot_id "
+                f"{target.uniprot_id!r} as different proteins; give one of them, or the sequence"
+            )
+        return next(iter(known or given), None)
+
+    def _row(
+        self, pair: DrugTargetPair, prediction: Prediction, *, confidence: bool
+    ) -> PredictionRow:
+        return PredictionRow(
+            status=prediction.status,
+            reason=prediction.reason,
+            drug_id=pair.drug.drug_id,
+            smiles=prediction.smiles,
+            target_id=pair.target.target_id or pair.target.uniprot_id,
+            known_target_id=prediction.target_id,
+            interaction=prediction.interacts,
+            probability=prediction.probability,
+            threshold=prediction.threshold,
+            confidence=_confidence(prediction) if confidence else None,
+            score=prediction.score,
+            nearest_train_drug_similarity=prediction.drug_similarity,
+            nearest_train_target_similarity=prediction.target_similarity,
+            drug_seen=prediction.drug_seen,
+            target_seen=prediction.target_seen,
+            pair_seen=prediction.pair_seen,
+            model_name=self.model_info.name,
+            model_version=self.model_info.version,
+        )
+
+
+def _confidence(prediction: Prediction) -> float | None:
+    """Return the calibrated probability that the call ``interacts`` is right."""
+    if prediction.probability is None:
+        return None
+    return prediction.probability if prediction.interacts else 1 - prediction.probability
+
+
+def describe(predictor: Predictor, folder: Path) -> ModelInfoBody:
+    """Return what /model/info says; ``version.json`` and ``metrics.json`` come from promotion."""
+    info = predictor.info
+    promotion = read_json(folder, "version.json")
+    try:
+        return ModelInfoBody(
+            name=info.name,
+            version=str(promotion["version"]),
+            registered_model=promotion["registered_model"],
+            sha256=promotion["model_sha256"],
+            dataset=info.dataset,
+            data_sha256=info.data_sha256,
+            config=info.config,
+            feature_version=info.feature_version,
+            calibration=info.calibration,
+            threshold=info.threshold,
+            threshold_metric=info.threshold_metric,
+            train_pairs=info.train_pairs,
+            train_drugs=info.train_drugs,
+            train_targets=info.train_targets,
+            known_targets=info.known_targets,
+            metrics=read_json(folder, "metrics.json")["candidate"],
+        )
+    except KeyError as error:
+        raise ModelError(
+            f"{folder}: version.json or metrics.json lacks {error}; run `dvc repro promote` anew"
+        ) from error
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """Return a JSON object of the model folder.
+
+    Raises:
+        ModelError: it is missing, or no JSON object.
+    """
+    try:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{folder / name} cannot be read ({error}); serve a folder that `dvc repro promote` "
+            "exported"
+        ) from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{folder / name} holds no JSON object; run `dvc repro promote` anew")
+    return content

@@ -1,0 +1,79 @@
+"""Stage ``baselines``: the cheap models that stand beside the candidate in every table.
+
+In:
+    as for ``train``.
+Out:
+    ``models/baselines/<name>/``: one model folder per baseline, with calibration and threshold
+    chosen on validation, as the candidate has them.
+Sections:
+    ``baselines``, ``trainer``, ``train``, ``standardise``; ``tracking`` as a side channel.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from stages.dti.atomic import write_folder
+from stages.dti.config.model import BaselinesConfig
+from stages.dti.config.standardise import StandardiseConfig
+from stages.dti.config.tracking import TrackingConfig
+from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.lifecycle.tracking import TrackedRun, training_run
+from stages.dti.models.base import FitContext
+from stages.dti.paths import BASELINES, Paths
+from stages.dti.stage import main
+from stages.dti.training.classical import fit_classical
+from stages.dti.training.export import finish, load_training_data
+
+logger = logging.getLogger(__name__)
+
+
+def run(
+    paths: Paths,
+    *,
+    baselines: BaselinesConfig,
+    trainer: TrainerConfig,
+    train: TrainConfig,
+    standardise: StandardiseConfig,
+    tracking: TrackingConfig,
+) -> None:
+    """Fit every baseline and write its folder."""
+    data = load_training_data(paths)
+    with write_folder(paths.write(BASELINES)) as temporary:
+        for name, model in baselines.root.items():
+            config = model.root
+            logger.info("fitting %s", name)
+            with (
+                training_run(
+                    tracking,
+                    "baseline",
+                    name,
+                    params={"model": config, "train": train},
+                    data_hashes=data.data_sha256,
+                    tags={"dataset": data.dataset},
+                ) as tracked,
+                tempfile.TemporaryDirectory() as scratch,
+            ):
+                context = FitContext(
+                    seed=train.seed,
+                    trainer=trainer,
+                    workdir=Path(scratch),
+                    on_epoch=partial(_log_epoch, tracked),
+                )
+                fitted = fit_classical(config, data.train, data.validation, context)
+                folder = finish(fitted, config, data, train, standardise)
+                (temporary / name).mkdir()
+                folder.save(temporary / name)
+                tracked.log_metrics(folder.validation_metrics)
+                tracked.set_model(temporary / name)
+
+
+def _log_epoch(tracked: TrackedRun, metrics: dict[str, float]) -> None:
+    tracked.log_epoch(int(metrics["epoch"]), metrics)
+
+
+if __name__ == "__main__":
+    main(run)

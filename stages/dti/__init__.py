@@ -1,0 +1,1 @@
+"""The library behind the stages and the server; it imports neither."""

@@ -1,0 +1,15 @@
+"""Section ``acquire``: how files are fetched."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from stages.dti.config.base import Section
+
+
+class AcquireConfig(Section):
+    """Limits of one download."""
+
+    timeout_s: float = Field(gt=0, description="longest silence of the server, not of the whole")
+    attempts: int = Field(ge=1, le=20)
+    retry_wait_s: float = Field(ge=0, description="first wait; doubled after each attempt")

@@ -1,0 +1,186 @@
+"""Section ``dataset``: which sources are read, in which form, and what counts as an interaction."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
+
+from stages.dti.config.base import Section
+from stages.dti.errors import nearest
+
+Format = Literal["pairs", "tables", "deepdta", "bindingdb_dump"]
+
+SPLIT_ROLES = ("train", "val", "test")
+"""File roles of the form ``pairs`` when each part of a published split has its own file."""
+
+REQUIRED_ROLES: dict[Format, tuple[str, ...]] = {
+    "pairs": ("pairs",),
+    "tables": ("drugs", "targets", "interactions"),
+    "deepdta": ("affinity", "ligands", "proteins"),
+    "bindingdb_dump": ("dump",),
+}
+OPTIONAL_ROLES: dict[Format, tuple[str, ...]] = {
+    "pairs": SPLIT_ROLES,
+    "tables": (),
+    "deepdta": ("train_folds", "test_fold"),
+    "bindingdb_dump": (),
+}
+
+
+class SourceFile(Section):
+    """One file of a source: a local path, or a URL that fsspec opens (https, s3, file …).
+
+    A local path is relative to the repository root. Without ``sha256`` whatever arrives is
+    accepted, and its sha256 is recorded in ``data/raw/manifest.json``.
+    """
+
+    url: str = Field(min_length=1)
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+
+class Columns(Section):
+    """Names of the source's columns; ``None`` where it has no such column."""
+
+    smiles: str | None = "smiles"
+    sequence: str | None = "sequence"
+    drug_id: str | None = None
+    target_id: str | None = None
+    affinity: str | None = None
+    relation: str | None = None
+    label: str | None = None
+    split: str | None = None
+    target_name: str | None = None
+    organism: str | None = None
+    target_class: str | None = None
+
+
+class LabelRule(Section):
+    """How a row gets its label, 1 (interacts) or 0.
+
+    ``given``: the label column holds 0 and 1. ``threshold``: the affinity, in ``unit``, decides:
+    stronger than ``positive_threshold`` is 1; weaker than ``negative_threshold`` is 0; between
+    the two the row is refused. ``inclusive`` says whether a value exactly at a threshold belongs
+    to that class. Where both thresholds are the same value, that value is 1 if inclusive, else 0.
+    """
+
+    rule: Literal["given", "threshold"]
+    unit: str | None = None
+    stronger: Literal["higher", "lower"] | None = None
+    positive_threshold: float | None = None
+    negative_threshold: float | None = None
+    inclusive: bool = True
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        fields = (self.unit, self.stronger, self.positive_threshold, self.negative_threshold)
+        if self.rule == "given":
+            if any(field is not None for field in fields):
+                raise ValueError("rule 'given' takes no unit, direction or threshold")
+            return self
+        if any(field is None for field in fields):
+            raise ValueError(
+                "rule 'threshold' needs unit, stronger, positive_threshold and negative_threshold"
+            )
+        assert self.positive_threshold is not None
+        assert self.negative_threshold is not None
+        gap = self.positive_threshold - self.negative_threshold
+        if (gap if self.stronger == "higher" else -gap) < 0:
+            raise ValueError("positive_threshold must be at least as strong as negative_threshold")
+        return self
+
+
+class Source(Section):
+    """One published data set in one of the known forms (``stages/dti/data/formats.py``)."""
+
+    format: Format
+    files: dict[str, SourceFile]
+    columns: Columns = Columns()
+    label: LabelRule
+    measurements: tuple[Literal["Kd", "Ki", "IC50", "EC50"], ...] = Field(
+        default=("Kd", "Ki", "IC50"),
+        min_length=1,
+        description="bindingdb_dump: a row's affinity is the first of these that it has",
+    )
+    validation_fold: int = Field(default=0, ge=0, description="deepdta: the fold used to validate")
+    licence: str | None = None
+    homepage: str | None = None
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _without_files_not_given(cls, files: Any) -> Any:
+        """Drop roles whose URL is null: a configuration lists them so that they can be set."""
+        if not isinstance(files, dict):
+            return files
+        return {
+            role: file
+            for role, file in files.items()
+            if not (isinstance(file, dict) and file.get("url") is None)
+        }
+
+    @field_validator("files")
+    @classmethod
+    def _known_roles(
+        cls, files: dict[str, SourceFile], info: ValidationInfo
+    ) -> dict[str, SourceFile]:
+        if "format" not in info.data:  # its own error is reported
+            return files
+        kind: Format = info.data["format"]
+        required, optional = REQUIRED_ROLES[kind], OPTIONAL_ROLES[kind]
+        for role in files:
+            if role not in required + optional:
+                raise ValueError(
+                    f"form {kind} has no file {role!r}{nearest(role, required + optional)}"
+                )
+        if kind == "pairs" and files and "pairs" not in files:
+            required = ("train", "test")
+        missing = [role for role in required if role not in files]
+        if missing:
+            raise ValueError(
+                f"form {kind} needs the file {missing[0]!r}, and it is not given; "
+                f"set files.{missing[0]}.url to a path or URL"
+            )
+        if kind == "pairs" and "pairs" in files and len(files) > 1:
+            raise ValueError("give either the file 'pairs' or one file per split, not both")
+        return files
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        """A column that a form or label rule needs is named; one that it ignores is not."""
+        if self.format in ("deepdta", "bindingdb_dump"):
+            if self.label.rule != "threshold":
+                raise ValueError(f"form {self.format} holds affinities: label.rule is 'threshold'")
+            return self
+        needed = ["affinity"] if self.label.rule == "threshold" else ["label"]
+        needed += ["smiles", "sequence"]
+        if self.format == "tables":
+            needed += ["drug_id", "target_id"]
+        for name in needed:
+            if getattr(self.columns, name) is None:
+                raise ValueError(
+                    f"columns.{name} is needed by form {self.format} "
+                    f"with label.rule {self.label.rule!r}, and it is not given"
+                )
+        if self.label.rule == "given" and (self.columns.affinity or self.columns.relation):
+            raise ValueError(
+                "columns.affinity and columns.relation are not used by label.rule 'given'; "
+                "leave them null, or set label.rule=threshold"
+            )
+        return self
+
+
+SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class DatasetConfig(Section):
+    """The record set: every source, merged in the order given.
+
+    ``dataset=[human,biosnap]`` composes several options into one such section.
+    """
+
+    sources: dict[SourceName, Source] = Field(min_length=1)
+
+    @property
+    def name(self) -> str:
+        """The sources' names, joined by ``+``."""
+        return "+".join(self.sources)

@@ -1,0 +1,32 @@
+"""Section ``evaluate``: intervals, bins and strata of the evaluation."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from stages.dti.config.base import Section
+
+
+class EvaluateConfig(Section):
+    """Parameters of the ``evaluate`` stage."""
+
+    bootstrap_samples: int = Field(ge=100, le=100_000)
+    confidence: float = Field(gt=0.5, lt=1, description="of every interval")
+    seed: int = Field(ge=0)
+    calibration_bins: int = Field(ge=2, le=100, description="of equal width, 0 to 1")
+    similarity_edges: list[float] = Field(
+        min_length=2, description="strata of nearest-train drug similarity (Tanimoto), 0 to 1"
+    )
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if any(low >= high for low, high in pairwise(self.similarity_edges)):
+            raise ValueError("similarity_edges must increase")
+        if self.similarity_edges[0] != 0 or self.similarity_edges[-1] != 1:
+            raise ValueError(
+                "similarity_edges must begin at 0 and end at 1, so that no pair is left out"
+            )
+        return self

@@ -1,0 +1,47 @@
+"""Section ``split``: how pairs are divided into train, validation and test."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from stages.dti.config.base import Section
+
+
+class SplitConfig(Section):
+    """One split (``stages/dti/data/splits.py`` says what each kind promises).
+
+    The fractions are of the pairs used; ``published`` reads them only to carve a validation part
+    from train where the source names none.
+    """
+
+    kind: Literal[
+        "random", "cold_drug", "cold_target", "cold_pair", "scaffold", "cluster", "published"
+    ]
+    train_fraction: float = Field(gt=0, lt=1)
+    val_fraction: float = Field(gt=0, lt=1)
+    test_fraction: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0)
+    cluster_drug_similarity: float = Field(
+        gt=0, le=1, description="cluster: highest Tanimoto (ECFP4) of drugs in different parts"
+    )
+    cluster_target_similarity: float = Field(
+        gt=0,
+        le=1,
+        description="cluster: highest 4-mer similarity of targets in different parts; 0.5 is "
+        "about 40 % global identity",
+    )
+    max_overlap_fraction: float = Field(
+        ge=0,
+        le=1,
+        description="published: largest share of test pairs that the source may repeat in train; "
+        "they are kept in test alone",
+    )
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        total = self.train_fraction + self.val_fraction + self.test_fraction
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, val and test fractions must sum to 1, they sum to {total:g}")
+        return self

@@ -1,0 +1,51 @@
+"""Section ``validate``: which properties of the raw tables are checked, and how strictly."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from stages.dti.config.base import Section
+
+Fraction = float
+
+
+class ValidateConfig(Section):
+    """Thresholds of the checks; ``min_*_fraction`` is the least share of rows that must pass."""
+
+    on_failure: Literal["fail", "report"] = Field(
+        description="fail: a failed check stops the pipeline; report: it is only written down"
+    )
+    min_quality_score: float = Field(ge=0, le=100, description="below it the stage fails")
+    min_rows: int = Field(ge=1)
+    min_drugs: int = Field(ge=1, description="different SMILES")
+    min_targets: int = Field(ge=1, description="different sequences")
+    min_complete_fraction: Fraction = Field(
+        ge=0, le=1, description="identifier, SMILES and sequence are given"
+    )
+    min_valid_smiles_fraction: Fraction = Field(ge=0, le=1)
+    min_valid_sequence_fraction: Fraction = Field(ge=0, le=1)
+    min_valid_measurement_fraction: Fraction = Field(
+        ge=0, le=1, description="numeric affinity or label 0/1, with a known relation"
+    )
+    min_usable_fraction: Fraction = Field(
+        ge=0, le=1, description="coverage: rows in which everything above holds together"
+    )
+    min_unique_pair_fraction: Fraction = Field(ge=0, le=1)
+    max_label_conflict_fraction: Fraction = Field(
+        ge=0, le=1, description="labelled rows whose pair also has the other label"
+    )
+    min_positive_fraction: Fraction = Field(ge=0, le=1)
+    max_positive_fraction: Fraction = Field(ge=0, le=1)
+    min_residues: int = Field(ge=1)
+    max_residues: int = Field(ge=1)
+    max_smiles_length: int = Field(ge=1, description="characters")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_positive_fraction > self.max_positive_fraction:
+            raise ValueError("min_positive_fraction is above max_positive_fraction")
+        if self.min_residues > self.max_residues:
+            raise ValueError("min_residues is above max_residues")
+        return self

@@ -1,0 +1,1 @@
+"""Sources, published formats, standardisation, checks, splits and leakage; no torch here."""

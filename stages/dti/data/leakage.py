@@ -1,0 +1,379 @@
+"""The leakage report: what test shares with train, and whether a split is what its name claims.
+
+Everything is derived from the finished table of parts and the tables of drugs and targets; no
+code that makes splits is used, so a fault there shows here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.dti.config.split import SplitConfig
+from stages.dti.data.scaffolds import murcko_scaffold
+from stages.dti.data.similarity import (
+    ECFP4_BITS,
+    ECFP4_RADIUS,
+    nearest_sequence_similarity,
+    nearest_tanimoto,
+)
+from stages.dti.errors import LeakageError
+from stages.dti.features.drugs import morgan_fingerprints
+
+_USED = ("train", "val", "test")
+_COMPARED = (("test", "train"), ("val", "train"), ("test", "val"))
+_MAY_LEAVE_OUT = ("cold_pair", "cluster", "published")
+"""Kinds that may leave pairs unused."""
+
+_HISTOGRAM_EDGES = np.linspace(0, 1, 21).round(2)
+_JOINT_EDGES = np.linspace(0, 1, 6).round(2)
+_QUANTILES = {"min": 0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1}
+_DECIMALS = 6
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a split's name claims; it holds if ``found`` is at most ``limit``."""
+
+    name: str
+    statement: str
+    found: float
+    limit: float
+    examples: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the claim holds."""
+        return self.found <= self.limit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the claim as it stands in the report."""
+        return {
+            "name": self.name,
+            "statement": self.statement,
+            "found": round(self.found, _DECIMALS),
+            "limit": round(self.limit, _DECIMALS),
+            "passed": self.passed,
+        }
+
+
+def leakage_report(
+    splits: pd.DataFrame,
+    interactions: pd.DataFrame,
+    drugs: pd.DataFrame,
+    targets: pd.DataFrame,
+    config: SplitConfig,
+) -> dict[str, Any]:
+    """Measure what the parts share and check every claim of ``config.kind``.
+
+    Args:
+        splits: columns drug_key, target_key, split.
+        interactions: columns drug_key, target_key, label, published_split; same rows and order.
+        drugs: columns drug_key, smiles.
+        targets: columns target_key, sequence.
+
+    Returns:
+        The content of ``reports/leakage.json``: kind, seed, parts, overlap, test_pairs,
+        nearest_train_similarity, claims. Fractions are of test pairs unless named otherwise;
+        ``None`` where there is nothing to divide by.
+
+    Raises:
+        LeakageError: a claim does not hold.
+    """
+    _check_rows(splits, interactions)
+    table = splits[["drug_key", "target_key", "split"]].reset_index(drop=True)
+    table["label"] = interactions["label"].to_numpy()
+    table["published_split"] = interactions["published_split"].to_numpy()
+    table["pair"] = table["drug_key"] + "/" + table["target_key"]
+    similarity = _Similarity(table, drugs, targets)
+
+    claims = [*_claims_of_all(table, config.kind)]
+    if config.kind == "random":
+        claims.append(_stratified(table))
+    if config.kind in ("cold_drug", "cold_pair", "scaffold", "cluster"):
+        claims.append(_disjoint(table, "drug_key", "drugs_disjoint", "no drug stands in two parts"))
+    if config.kind in ("cold_target", "cold_pair", "cluster"):
+        claims.append(
+            _disjoint(table, "target_key", "targets_disjoint", "no target stands in two parts")
+        )
+    if config.kind == "scaffold":
+        claims.append(_scaffolds_disjoint(table, drugs))
+    if config.kind == "cluster":
+        claims += similarity.claims(config)
+    if config.kind == "published":
+        claims += _published(table, config.max_overlap_fraction)
+    _require(claims, config.kind)
+
+    return {
+        "kind": config.kind,
+        "seed": config.seed,
+        "parts": {part: _counts(table, part) for part in (*_USED, "unused")},
+        "overlap": {f"{a}_{b}": _overlap(table, a, b) for a, b in _COMPARED},
+        "test_pairs": _seen(table),
+        "nearest_train_similarity": similarity.summary(),
+        "validation_carved_from_train": config.kind == "published" and _is_carved(table),
+        "claims": [claim.to_dict() for claim in claims],
+    }
+
+
+def _check_rows(splits: pd.DataFrame, interactions: pd.DataFrame) -> None:
+    keys = ["drug_key", "target_key"]
+    if len(splits) != len(interactions) or not np.array_equal(
+        splits[keys].to_numpy(object), interactions[keys].to_numpy(object)
+    ):
+        raise LeakageError(
+            f"the split holds {len(splits)} pairs, the interactions {len(interactions)}, and they "
+            "are not the same pairs in the same order; run `dvc repro split`"
+        )
+
+
+def _require(claims: list[Claim], kind: str) -> None:
+    broken = [claim for claim in claims if not claim.passed]
+    if not broken:
+        return
+    lines = [
+        f"{claim.name}: claimed that {claim.statement}; found {claim.found:g}, "
+        f"at most {claim.limit:g} allowed"
+        + (f" (such as {', '.join(claim.examples)})" if claim.examples else "")
+        for claim in broken
+    ]
+    raise LeakageError(
+        f"split {kind} is not what its name claims:\n  "
+        + "\n  ".join(lines)
+        + "\nNothing was written. "
+        + (
+            "A larger split.max_overlap_fraction takes the repeated pairs out of train and keeps "
+            "them in test; or divide anew, such as split=random"
+            if kind == "published"
+            else "The tables were altered or the split is at fault: run `dvc repro -f prepare "
+            "split`, and report it if it stays"
+        )
+    )
+
+
+def _claims_of_all(table: pd.DataFrame, kind: str) -> Iterable[Claim]:
+    allowed = {*_USED, "unused"} if kind in _MAY_LEAVE_OUT else set(_USED)
+    strangers = ~table["split"].isin(allowed)
+    yield Claim(
+        "parts_known",
+        f"every pair stands in one of {', '.join(sorted(allowed))}",
+        float(strangers.sum()),
+        0,
+        _first(table.loc[strangers, "pair"]),
+    )
+    repeated = table["pair"].duplicated(keep="first")
+    yield Claim(
+        "pairs_disjoint",
+        "no pair stands in two parts, or twice in one",
+        float(repeated.sum()),
+        0,
+        _first(table.loc[repeated, "pair"]),
+    )
+
+
+def _stratified(table: pd.DataFrame) -> Claim:
+    by_part = table.groupby("split")["label"].agg(["size", "sum"])
+    deviation = (by_part["sum"] - by_part["size"] * table["label"].mean()).abs()
+    return Claim(
+        "stratified",
+        "the positives of a part differ from its share by no more than rounding to whole pairs, "
+        "and the one pair that gives a part both classes",
+        float(deviation.max()),
+        2,
+    )
+
+
+def _disjoint(table: pd.DataFrame, column: str, name: str, statement: str) -> Claim:
+    used = table[table["split"].isin(_USED)]
+    parts = used.groupby(column)["split"].nunique()
+    shared = parts.index[parts > 1]
+    return Claim(name, statement, float(len(shared)), 0, _first(shared))
+
+
+def _scaffolds_disjoint(table: pd.DataFrame, drugs: pd.DataFrame) -> Claim:
+    smiles = drugs.set_index("drug_key")["smiles"]
+    scaffolds = {key: murcko_scaffold(smiles[key]) for key in table["drug_key"].unique()}
+    cyclic = table.assign(scaffold=table["drug_key"].map(scaffolds))
+    return _disjoint(
+        cyclic[cyclic["scaffold"] != ""],
+        "scaffold",
+        "scaffolds_disjoint",
+        "no Bemis-Murcko scaffold stands in two parts (acyclic drugs have none)",
+    )
+
+
+def _published(table: pd.DataFrame, max_overlap_fraction: float) -> Iterable[Claim]:
+    named = _published_names(table)
+    expected = named.map(_part_named)
+    carved = _is_carved(table) & (table["split"] == "val") & (expected == "train")
+    moved = (table["split"] != expected) & ~carved
+    yield Claim(
+        "as_published",
+        "every pair stands in the part that its source names, or is unused if it names none",
+        float(moved.sum()),
+        0,
+        _first(table.loc[moved, "pair"]),
+    )
+    test = table[named.map(lambda names: "test" in names)]
+    repeated = named[test.index].map(lambda names: "train" in names).astype(bool)
+    yield Claim(
+        "overlap_fraction",
+        "the source repeats no larger share of its test pairs in train than "
+        "split.max_overlap_fraction (those are kept in test alone)",
+        float(repeated.mean()) if len(test) else 0.0,
+        max_overlap_fraction,
+        _first(test.loc[repeated, "pair"]),
+    )
+
+
+def _published_names(table: pd.DataFrame) -> pd.Series:
+    """Return the list of parts that the sources name for each pair; merged rows may differ."""
+    return table["published_split"].map(lambda text: [] if pd.isna(text) else text.split("+"))
+
+
+def _part_named(names: list[str]) -> str:
+    """Return the part where a pair belongs that the sources put into ``names``."""
+    for part in ("test", "val", "train"):
+        if part in names:
+            return part
+    return "+".join(names) or "unused"
+
+
+def _is_carved(table: pd.DataFrame) -> bool:
+    """Whether the sources name no validation part."""
+    return not any("val" in names for names in _published_names(table))
+
+
+class _Similarity:
+    """Nearest-neighbour similarities between parts, computed once per unique drug and target."""
+
+    def __init__(self, table: pd.DataFrame, drugs: pd.DataFrame, targets: pd.DataFrame) -> None:
+        self._table = table
+        used = table[table["split"].isin(_USED)]
+        self._drugs = {part: used.loc[used["split"] == part, "drug_key"] for part in _USED}
+        self._targets = {part: used.loc[used["split"] == part, "target_key"] for part in _USED}
+        drug_keys = pd.Index(used["drug_key"].unique())
+        smiles = drugs.set_index("drug_key")["smiles"].loc[drug_keys].tolist()
+        self._fingerprints = morgan_fingerprints(smiles, ECFP4_RADIUS, ECFP4_BITS)
+        self._drug_rows = drug_keys
+        self._sequences = targets.set_index("target_key")["sequence"]
+
+    def drug(self, part: str, reference: str) -> pd.Series:
+        """Return each unique drug's highest Tanimoto similarity to a drug of ``reference``."""
+        keys, references = self._drugs[part].unique(), self._drugs[reference].unique()
+        nearest = nearest_tanimoto(
+            self._fingerprints[self._drug_rows.get_indexer(keys)],
+            self._fingerprints[self._drug_rows.get_indexer(references)],
+        )
+        return pd.Series(nearest, index=keys)
+
+    def target(self, part: str, reference: str) -> pd.Series:
+        """Return each unique target's highest 4-mer similarity to a target of ``reference``."""
+        keys, references = self._targets[part].unique(), self._targets[reference].unique()
+        nearest = nearest_sequence_similarity(
+            self._sequences.loc[keys].tolist(), self._sequences.loc[references].tolist()
+        )
+        return pd.Series(nearest, index=keys)
+
+    def claims(self, config: SplitConfig) -> Iterable[Claim]:
+        """Return the claims of the ``cluster`` split."""
+        for kind, nearest, threshold in (
+            ("drug", self.drug, config.cluster_drug_similarity),
+            ("target", self.target, config.cluster_target_similarity),
+        ):
+            across = pd.concat([nearest(part, reference) for part, reference in _COMPARED])
+            # The similarities are float32; so must be the threshold, or 3/5 would exceed 0.6.
+            limit = float(np.float32(threshold))
+            yield Claim(
+                f"{kind}_similarity",
+                f"no {kind} is more similar to a {kind} of another part than "
+                f"split.cluster_{kind}_similarity",
+                float(across.max()) if len(across) else 0.0,
+                limit,
+                _first(across.index[across > limit].unique()),
+            )
+
+    def summary(self) -> dict[str, Any]:
+        """Return the nearest-train similarity of the test pairs, by drug, by target and jointly."""
+        drug = _per_pair(self._drugs["test"], self.drug("test", "train"))
+        target = _per_pair(self._targets["test"], self.target("test", "train"))
+        joint = np.histogram2d(drug, target, bins=(_JOINT_EDGES, _JOINT_EDGES))[0]
+        unseen = ~self._drugs["test"].isin(self._drugs["train"]).to_numpy()
+        return {
+            "drug": {
+                "measure": "Tanimoto, ECFP4, 2048 bits",
+                # Mostly stereoisomers: unseen by key, but the same to a fingerprint.
+                "unseen_but_identical_pairs": int((unseen & (drug == 1)).sum()),
+                **_distribution(drug),
+            },
+            "target": {"measure": "4-mer similarity", **_distribution(target)},
+            "joint": {
+                "drug_edges": _JOINT_EDGES.tolist(),
+                "target_edges": _JOINT_EDGES.tolist(),
+                "pairs": joint.astype(int).tolist(),
+            },
+        }
+
+
+def _per_pair(keys: pd.Series, nearest: pd.Series) -> NDArray[np.float64]:
+    """Return each pair's similarity, rounded so that a float32 stands in the bin of its decimal."""
+    return keys.map(nearest).to_numpy(np.float64).round(_DECIMALS)
+
+
+def _distribution(values: NDArray[np.float64]) -> dict[str, Any]:
+    quantiles = {
+        name: round(float(np.quantile(values, level)), _DECIMALS) if len(values) else None
+        for name, level in _QUANTILES.items()
+    }
+    counts = np.histogram(values, bins=_HISTOGRAM_EDGES)[0]
+    return {
+        "quantiles": quantiles,
+        "histogram": {"edges": _HISTOGRAM_EDGES.tolist(), "pairs": counts.tolist()},
+    }
+
+
+def _counts(table: pd.DataFrame, part: str) -> dict[str, Any]:
+    inside = table[table["split"] == part]
+    return {
+        "pairs": len(inside),
+        "drugs": int(inside["drug_key"].nunique()),
+        "targets": int(inside["target_key"].nunique()),
+        "positives": int((inside["label"] == 1).sum()),
+        "prevalence": _fraction((inside["label"] == 1).sum(), len(inside)),
+        "fraction_of_all": _fraction(len(inside), len(table)),
+    }
+
+
+def _overlap(table: pd.DataFrame, part: str, reference: str) -> dict[str, int]:
+    inside, other = table[table["split"] == part], table[table["split"] == reference]
+    return {
+        f"{column}s": len(set(inside[key]) & set(other[key]))
+        for column, key in (("pair", "pair"), ("drug", "drug_key"), ("target", "target_key"))
+    }
+
+
+def _seen(table: pd.DataFrame) -> dict[str, float | None]:
+    """Return the fractions of test pairs whose drug, target, both, neither stand in train."""
+    test, train = table[table["split"] == "test"], table[table["split"] == "train"]
+    drug = test["drug_key"].isin(train["drug_key"])
+    target = test["target_key"].isin(train["target_key"])
+    return {
+        "drug_seen_fraction": _fraction(drug.sum(), len(test)),
+        "target_seen_fraction": _fraction(target.sum(), len(test)),
+        "both_seen_fraction": _fraction((drug & target).sum(), len(test)),
+        "neither_seen_fraction": _fraction((~drug & ~target).sum(), len(test)),
+    }
+
+
+def _fraction(count: int, total: int) -> float | None:
+    return round(int(count) / total, _DECIMALS) if total else None
+
+
+def _first(keys: Iterable[object]) -> tuple[str, ...]:
+    return tuple(str(key) for key in list(keys)[:_EXAMPLES])

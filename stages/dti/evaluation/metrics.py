@@ -1,0 +1,299 @@
+"""Metrics of one or several models on the same labelled pairs, each with a bootstrap interval.
+
+AUROC and AUPRC (average precision) rank by ``score``; Brier and expected calibration error judge
+the calibrated ``probability``; the others judge the yes or no at the stored threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stages.dti.config.evaluate import EvaluateConfig
+from stages.dti.errors import DataError
+from stages.dti.evaluation.bootstrap import Interval, percentile_interval, resamples, too_few
+
+Floats = NDArray[np.float64]
+
+RANKING = ("auroc", "auprc")
+METRICS = (
+    "accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "f1",
+    "mcc",
+    *RANKING,
+    "brier",
+    "ece",
+)
+
+DECIMALS = 6
+"""Reports are rounded, so that a diff of two of them can be read."""
+
+UNDEFINED = {
+    "precision": "no pair is predicted to interact",
+    "recall": "no pair interacts",
+    "specificity": "every pair interacts",
+    "f1": "no pair interacts or is predicted to",
+    "mcc": "the pairs hold one class",
+    "auroc": "the pairs hold one class",
+    "auprc": "the pairs hold one class",
+}
+"""Why a metric has no value; the others always have one."""
+
+BETTER, WORSE, EQUAL = "better", "worse", "equal within the interval"
+
+
+@dataclass(frozen=True)
+class ModelOutput:
+    """What one model says of the pairs.
+
+    Attributes:
+        scores: float64 ``(pairs,)``, higher = more likely to interact.
+        probabilities: float64 ``(pairs,)`` in [0, 1], calibrated.
+        threshold: a pair is predicted to interact if its probability is at or above it.
+    """
+
+    scores: Floats
+    probabilities: Floats
+    threshold: float
+
+    def rows(self, chosen: NDArray[np.bool_]) -> ModelOutput:
+        """Return the output for the chosen pairs alone."""
+        return ModelOutput(self.scores[chosen], self.probabilities[chosen], self.threshold)
+
+
+class WeightedMetrics:
+    """Every metric of one model, for many weightings of the pairs at once."""
+
+    def __init__(self, labels: NDArray[np.bool_], output: ModelOutput, bins: int) -> None:
+        self._order = np.argsort(-output.scores, kind="stable")
+        ranked = output.scores[self._order]
+        self._level_starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+        self._ranked_labels = labels[self._order].astype(np.float64)
+
+        predicted = output.probabilities >= output.threshold
+        error = output.probabilities - labels
+        in_bin = calibration_bin(output.probabilities, bins)[:, None] == np.arange(bins)
+        self._sums = np.column_stack(
+            [labels, predicted, labels & predicted, error**2, in_bin * error[:, None]]
+        ).astype(np.float64)
+
+    def values(self, weights: Floats, metrics: Sequence[str] = METRICS) -> dict[str, Floats]:
+        """Return each metric for every row of ``weights``, NaN where it is undefined.
+
+        Args:
+            weights: ``(weightings, pairs)``, how often each pair counts.
+            metrics: which ones; all of ``METRICS`` unless told.
+        """
+        total = weights.sum(axis=1)
+        values: dict[str, Floats] = {}
+        if any(metric in RANKING for metric in metrics):
+            values |= self._ranking(weights)
+        if any(metric not in RANKING for metric in metrics):
+            values |= self._pointwise(weights, total)
+        return {metric: values[metric] for metric in metrics}
+
+    def _ranking(self, weights: Floats) -> dict[str, Floats]:
+        drawn = weights[:, self._order]
+        hits = drawn * self._ranked_labels
+        if len(self._level_starts) < drawn.shape[1]:  # equal scores form one level
+            drawn = np.add.reduceat(drawn, self._level_starts, axis=1)
+            hits = np.add.reduceat(hits, self._level_starts, axis=1)
+        accepted = np.cumsum(drawn, axis=1)
+        true_positives = np.cumsum(hits, axis=1)
+        positives = true_positives[:, -1]
+        negatives = accepted[:, -1] - positives
+        # A positive wins against each negative of a lower level, and half against its own level's.
+        rivals = negatives[:, None] - (accepted - true_positives) + (drawn - hits) / 2
+        won = np.einsum("ij,ij->i", hits, rivals)
+        precision = np.divide(
+            true_positives, accepted, out=np.zeros_like(accepted), where=accepted > 0
+        )
+        both = (positives > 0) & (negatives > 0)
+        return {
+            "auroc": _ratio(won, positives * negatives),
+            "auprc": np.where(
+                both, _ratio(np.einsum("ij,ij->i", hits, precision), positives), np.nan
+            ),
+        }
+
+    def _pointwise(self, weights: Floats, total: Floats) -> dict[str, Floats]:
+        sums = weights @ self._sums
+        positives, accepted, hits, squares = sums[:, :4].T
+        negatives, refused = total - positives, total - accepted
+        false_alarms = accepted - hits
+        true_negatives = negatives - false_alarms
+        spread = np.sqrt(positives) * np.sqrt(negatives) * np.sqrt(accepted) * np.sqrt(refused)
+        covariance = hits * true_negatives - false_alarms * (positives - hits)
+        # A constant prediction is no better than chance: MCC 0, as long as both classes are there.
+        mcc = np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)
+        return {
+            "accuracy": (hits + true_negatives) / total,
+            "precision": _ratio(hits, accepted),
+            "recall": _ratio(hits, positives),
+            "specificity": _ratio(true_negatives, negatives),
+            "f1": _ratio(2 * hits, positives + accepted),
+            "mcc": np.where((positives > 0) & (negatives > 0), mcc, np.nan),
+            "brier": squares / total,
+            "ece": np.abs(sums[:, 4:]).sum(axis=1) / total,
+        }
+
+
+class Comparison:
+    """Several models on the same pairs and the same resamples, so that differences are paired."""
+
+    def __init__(
+        self,
+        labels: ArrayLike,
+        outputs: Mapping[str, ModelOutput],
+        config: EvaluateConfig,
+        metrics: Sequence[str] = METRICS,
+    ) -> None:
+        """Compute every metric's value and, where the pairs are enough, its resampled values.
+
+        Args:
+            labels: 0 and 1, ``(pairs,)``.
+            outputs: model name → its output for the same pairs.
+            config: number of resamples, seed, confidence, calibration bins.
+            metrics: which metrics; all unless told.
+
+        Raises:
+            DataError: there are no pairs.
+        """
+        self._labels = np.asarray(labels).astype(bool)
+        if not len(self._labels):
+            raise DataError("there are no pairs to evaluate; check the test fraction of the split")
+        self._confidence = config.confidence
+        self._too_few = too_few(self._labels)
+        self._outputs = outputs
+        self._metrics = metrics
+        once = np.ones((1, len(self._labels)))
+        weighted = {
+            name: WeightedMetrics(self._labels, output, config.calibration_bins)
+            for name, output in outputs.items()
+        }
+        self._values = {
+            name: {metric: float(value[0]) for metric, value in of.values(once, metrics).items()}
+            for name, of in weighted.items()
+        }
+        if self._too_few is None:
+            self._draws = _draws(weighted, len(self._labels), config, metrics)
+
+    def metrics(self, name: str) -> dict[str, Any]:
+        """Return each metric of a model as ``{"value", "low", "high"}``.
+
+        ``None`` where a value or an interval is undefined, with a ``reason`` beside it.
+        """
+        return {metric: self._entry(name, metric) for metric in self._metrics}
+
+    def table(self, name: str) -> dict[str, Any]:
+        """Return ``n``, ``prevalence``, ``threshold`` and every metric of a model."""
+        threshold = {"threshold": _rounded(self._outputs[name].threshold)}
+        return counts(self._labels) | threshold | self.metrics(name)
+
+    def difference(self, name: str, other: str, metric: str) -> dict[str, Any]:
+        """Return ``metric`` of model ``name`` minus that of ``other``, with its paired interval.
+
+        ``verdict`` says ``better`` or ``worse`` only if the interval excludes 0, else
+        ``equal within the interval``; ``None`` without an interval.
+        """
+        value = self._values[name][metric] - self._values[other][metric]
+        if np.isnan(value):
+            interval = Interval(reason=UNDEFINED[metric])
+        elif self._too_few is not None:
+            interval = Interval(reason=self._too_few)
+        else:
+            draws = self._draws[name][metric] - self._draws[other][metric]
+            interval = percentile_interval(draws, self._confidence)
+        return _entry(value, interval) | {"verdict": _verdict(interval)}
+
+    def _entry(self, name: str, metric: str) -> dict[str, Any]:
+        value = self._values[name][metric]
+        if np.isnan(value):
+            return _entry(value, Interval(reason=UNDEFINED[metric]))
+        if self._too_few is not None:
+            return _entry(value, Interval(reason=self._too_few))
+        draws = self._draws[name][metric]
+        if metric == "ece":
+            # A sum of absolute values grows with the noise that resampling adds, so that its
+            # draws may all lie above it; they are moved back to where they belong.
+            draws = np.maximum(draws - draws.mean() + value, 0.0)
+        return _entry(value, percentile_interval(draws, self._confidence))
+
+
+def counts(labels: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return ``n`` and ``prevalence`` (``None`` without pairs)."""
+    prevalence = _rounded(labels.mean()) if len(labels) else None
+    return {"n": len(labels), "prevalence": prevalence}
+
+
+def evaluate_scores(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    probabilities: ArrayLike,
+    threshold: float,
+    config: EvaluateConfig,
+) -> dict[str, Any]:
+    """Return ``n``, ``prevalence``, ``threshold`` and every metric of one model with its interval.
+
+    The interval is the percentile bootstrap's (``bootstrap.resamples``), except that the resampled
+    calibration errors are shifted by their bias first. Numbers are rounded to 6 decimals.
+
+    Raises:
+        DataError: there are no pairs.
+    """
+    output = ModelOutput(
+        np.asarray(scores, dtype=np.float64), np.asarray(probabilities, dtype=np.float64), threshold
+    )
+    return Comparison(labels, {"model": output}, config).table("model")
+
+
+def calibration_bin(probabilities: Floats, bins: int) -> NDArray[np.int64]:
+    """Return the bin of each probability: ``bins`` of equal width, the last one closed at 1."""
+    return np.minimum((probabilities * bins).astype(np.int64), bins - 1)
+
+
+def _draws(
+    weighted: Mapping[str, WeightedMetrics],
+    pairs: int,
+    config: EvaluateConfig,
+    metrics: Sequence[str],
+) -> dict[str, dict[str, Floats]]:
+    chunks: dict[str, list[dict[str, Floats]]] = {name: [] for name in weighted}
+    for weights in resamples(pairs, config.bootstrap_samples, config.seed):
+        for name, of in weighted.items():
+            chunks[name].append(of.values(weights, metrics))
+    return {
+        name: {metric: np.concatenate([chunk[metric] for chunk in parts]) for metric in metrics}
+        for name, parts in chunks.items()
+    }
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    undefined = np.full_like(denominator, np.nan)
+    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), DECIMALS)
+
+
+def _entry(value: float, interval: Interval) -> dict[str, Any]:
+    entry: dict[str, Any] = {"value": _rounded(value), "low": None, "high": None}
+    if interval.low is not None and interval.high is not None:
+        entry |= {"low": _rounded(interval.low), "high": _rounded(interval.high)}
+    return entry | ({"reason": interval.reason} if interval.reason else {})
+
+
+def _verdict(interval: Interval) -> str | None:
+    if interval.low is None or interval.high is None:
+        return None
+    if interval.low > 0:
+        return BETTER
+    return WORSE if interval.high < 0 else EQUAL

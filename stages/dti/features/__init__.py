@@ -1,0 +1,1 @@
+"""Drug and target features, and the on-disk store that holds them."""

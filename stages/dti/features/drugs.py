@@ -1,0 +1,285 @@
+"""Drug features from SMILES: molecular graph, Morgan fingerprint, RDKit descriptors.
+
+Each drug is computed from its own SMILES alone: its features are the same bytes whatever drugs
+stand beside it and however many processes share the work.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from numpy.typing import NDArray
+from rdkit import Chem, rdBase
+from rdkit.Chem import Crippen, Descriptors, GraphDescriptors, Lipinski, MolSurf, rdMolDescriptors
+from rdkit.Chem.rdchem import HybridizationType
+from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64, GetMorganGenerator
+from tqdm import tqdm
+
+from stages.dti.config.features import FeaturesConfig
+from stages.dti.errors import InvalidInputError
+from stages.dti.features.store import ATOM_DIM, DrugFeatures
+
+ELEMENTS = tuple(
+    "C N O S F Si P Cl Br Mg Na Ca Fe As Al I B V K Tl Yb Sb Sn Ag Pd Co Se Ti Zn H Li Ge Cu Au "
+    "Ni Cd In Mn Zr Cr Pt Hg Pb".split()
+)
+HYBRIDISATIONS = (
+    HybridizationType.SP,
+    HybridizationType.SP2,
+    HybridizationType.SP3,
+    HybridizationType.SP3D,
+    HybridizationType.SP3D2,
+)
+
+ATOM_FEATURES: tuple[str, ...] = (
+    *(f"element_{symbol}" for symbol in ELEMENTS),
+    *(f"degree_{count}" for count in range(11)),
+    *(f"implicit_valence_{count}" for count in range(7)),
+    "formal_charge",
+    "radical_electrons",
+    *(f"hybridisation_{kind.name}" for kind in HYBRIDISATIONS),
+    "aromatic",
+    *(f"hydrogens_{count}" for count in range(5)),
+)
+"""Columns of the atom features, in the order of dgl-lifesci's ``CanonicalAtomFeaturizer``.
+
+An element, count or hybridisation outside its list leaves that group all zero.
+"""
+
+_DESCRIPTORS: dict[str, Callable[[Chem.Mol], float]] = {
+    "MolWt": Descriptors.MolWt,
+    "LogP": Crippen.MolLogP,
+    "MolarRefractivity": Crippen.MolMR,
+    "NumHDonors": Lipinski.NumHDonors,
+    "NumHAcceptors": Lipinski.NumHAcceptors,
+    "NHOHCount": Lipinski.NHOHCount,
+    "NOCount": Lipinski.NOCount,
+    "HeavyAtoms": Lipinski.HeavyAtomCount,
+    "Heteroatoms": Lipinski.NumHeteroatoms,
+    "RingCount": Lipinski.RingCount,
+    "AromaticRings": Lipinski.NumAromaticRings,
+    "AliphaticRings": Lipinski.NumAliphaticRings,
+    "SaturatedRings": Lipinski.NumSaturatedRings,
+    "AromaticCarbocycles": Lipinski.NumAromaticCarbocycles,
+    "AromaticHeterocycles": Lipinski.NumAromaticHeterocycles,
+    "AliphaticCarbocycles": Lipinski.NumAliphaticCarbocycles,
+    "AliphaticHeterocycles": Lipinski.NumAliphaticHeterocycles,
+    "RotatableBonds": rdMolDescriptors.CalcNumRotatableBonds,
+    "AmideBonds": rdMolDescriptors.CalcNumAmideBonds,
+    "SpiroAtoms": rdMolDescriptors.CalcNumSpiroAtoms,
+    "BridgeheadAtoms": rdMolDescriptors.CalcNumBridgeheadAtoms,
+    "StereoCentres": rdMolDescriptors.CalcNumAtomStereoCenters,
+    "FractionCSP3": Lipinski.FractionCSP3,
+    "FormalCharge": Chem.GetFormalCharge,
+    "ValenceElectrons": Descriptors.NumValenceElectrons,
+    "RadicalElectrons": Descriptors.NumRadicalElectrons,
+    "TPSA": MolSurf.TPSA,
+    "LabuteASA": MolSurf.LabuteASA,
+    "BalabanJ": GraphDescriptors.BalabanJ,
+    "BertzCT": GraphDescriptors.BertzCT,
+    "HallKierAlpha": GraphDescriptors.HallKierAlpha,
+    "Kappa1": GraphDescriptors.Kappa1,
+    "Kappa2": GraphDescriptors.Kappa2,
+    "Kappa3": GraphDescriptors.Kappa3,
+    "Chi0v": GraphDescriptors.Chi0v,
+    "Chi1v": GraphDescriptors.Chi1v,
+    "Chi2v": GraphDescriptors.Chi2v,
+    "Chi3v": GraphDescriptors.Chi3v,
+    "Chi4v": GraphDescriptors.Chi4v,
+}
+
+DRUG_DESCRIPTORS: tuple[str, ...] = tuple(_DESCRIPTORS)
+"""Columns of the drug descriptors."""
+
+DESCRIPTOR_LIMIT = 1e4
+"""A descriptor that is not finite becomes 0; every value is clipped to plus or minus this limit.
+
+Organic molecules stay far inside. A polyoxometalate written as 100 separate ions doesn't: its
+Kappa3 of 113,000 would flatten the column for all other drugs once it is scaled.
+"""
+
+_DRUGS_PER_PROCESS = 512
+"""Below this many drugs a further process costs more to start than it saves."""
+
+
+@dataclass(frozen=True)
+class _Drug:
+    atoms: NDArray[np.int8]
+    bonds: NDArray[np.int32]
+    fingerprint: NDArray[np.uint8]
+    descriptors: NDArray[np.float32]
+
+
+def morgan_fingerprints(smiles: Sequence[str], radius: int, bits: int) -> NDArray[np.uint8]:
+    """Return Morgan (ECFP) fingerprints, packed by ``numpy.packbits``: uint8 ``(n, bits / 8)``.
+
+    Raises:
+        InvalidInputError: RDKit cannot read one of ``smiles``.
+    """
+    generator = GetMorganGenerator(radius=radius, fpSize=bits)
+    packed = np.zeros((len(smiles), bits // 8), dtype=np.uint8)
+    with rdBase.BlockLogs():
+        for row, text in enumerate(smiles):
+            packed[row] = _fingerprint(read_molecule(text), generator)
+    return packed
+
+
+def featurize_drugs(
+    smiles: Sequence[str],
+    config: FeaturesConfig,
+    *,
+    processes: int | None = 1,
+    progress: bool = False,
+) -> tuple[DrugFeatures, dict[int, str]]:
+    """Compute every drug's features.
+
+    Args:
+        smiles: one molecule each; graph atoms stand in the order of the SMILES.
+        processes: how many processes share the work; ``None``: all available. Fewer are started
+            when there is too little to do.
+        progress: show a progress bar on standard error.
+
+    Returns:
+        The features of the valid drugs, in order, and the reason for each other input position.
+    """
+    blocks = [smiles[i : i + _BLOCK] for i in range(0, len(smiles), _BLOCK)]
+    worth = math.ceil(len(smiles) / _DRUGS_PER_PROCESS)
+    jobs = max(1, min(processes or cpu_count(), worth))
+    results = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_featurize_block)(list(block), config) for block in blocks
+    )
+    drugs: list[_Drug] = []
+    rejected: dict[int, str] = {}
+    position = 0
+    with tqdm(total=len(smiles), desc="drugs", unit="drug", disable=not progress) as bar:
+        for block in results:
+            for drug in block:
+                if isinstance(drug, str):
+                    rejected[position] = drug
+                else:
+                    drugs.append(drug)
+                position += 1
+            bar.update(len(block))
+    return _join(drugs, config), rejected
+
+
+_BLOCK = 64
+"""Drugs handed to a process at a time."""
+
+
+def read_molecule(smiles: str) -> Chem.Mol:
+    """Parse one SMILES.
+
+    Raises:
+        InvalidInputError: RDKit cannot read it, or it holds no atom.
+    """
+    if not isinstance(smiles, str) or not smiles.strip():
+        raise InvalidInputError("the SMILES is empty")
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        raise InvalidInputError(f"RDKit cannot read the SMILES {_shortened(smiles)}")
+    if molecule.GetNumAtoms() == 0:
+        raise InvalidInputError(f"the SMILES {_shortened(smiles)} holds no atom")
+    return molecule
+
+
+def atom_features(molecule: Chem.Mol) -> NDArray[np.int8]:
+    """Return int8 ``(atoms, ATOM_DIM)``; the columns are ``ATOM_FEATURES``."""
+    features = np.zeros((molecule.GetNumAtoms(), ATOM_DIM), dtype=np.int8)
+    for row, atom in zip(features, molecule.GetAtoms(), strict=True):
+        for kind, value in (
+            ("element", atom.GetSymbol()),
+            ("degree", atom.GetDegree()),
+            ("implicit_valence", atom.GetValence(Chem.ValenceType.IMPLICIT)),
+            ("hybridisation", atom.GetHybridization().name),
+            ("hydrogens", atom.GetTotalNumHs()),
+        ):
+            column = _ONE_HOT.get((kind, value))
+            if column is not None:
+                row[column] = 1
+        row[_CHARGE] = atom.GetFormalCharge()
+        row[_RADICAL] = atom.GetNumRadicalElectrons()
+        row[_AROMATIC] = atom.GetIsAromatic()
+    return features
+
+
+def bonds(molecule: Chem.Mol) -> NDArray[np.int32]:
+    """Return int32 ``(bonds, 2)``: the two atoms of each bond, each bond once."""
+    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in molecule.GetBonds()]
+    return np.asarray(ends, dtype=np.int32).reshape(-1, 2)
+
+
+def descriptors(molecule: Chem.Mol) -> NDArray[np.float32]:
+    """Return float32 ``(len(DRUG_DESCRIPTORS),)``, finite (see ``DESCRIPTOR_LIMIT``)."""
+    values = np.array([function(molecule) for function in _DESCRIPTORS.values()], dtype=np.float64)
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    return values.clip(-DESCRIPTOR_LIMIT, DESCRIPTOR_LIMIT).astype(np.float32)
+
+
+def _one_hot_columns() -> dict[tuple[str, str | int], int]:
+    columns: dict[tuple[str, str | int], int] = {}
+    for column, name in enumerate(ATOM_FEATURES):
+        kind, _, value = name.rpartition("_")
+        columns[kind, int(value) if value.isdigit() else value] = column
+    return columns
+
+
+_ONE_HOT = _one_hot_columns()
+_CHARGE = ATOM_FEATURES.index("formal_charge")
+_RADICAL = ATOM_FEATURES.index("radical_electrons")
+_AROMATIC = ATOM_FEATURES.index("aromatic")
+
+
+def _fingerprint(molecule: Chem.Mol, generator: FingerprintGenerator64) -> NDArray[np.uint8]:
+    return np.packbits(generator.GetFingerprintAsNumPy(molecule))
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _featurize_block(smiles: list[str], config: FeaturesConfig) -> list[_Drug | str]:
+    """Return each drug's features, or the reason why it has none."""
+    generator = GetMorganGenerator(
+        radius=config.fingerprint_radius, fpSize=config.fingerprint_bits
+    )
+    results: list[_Drug | str] = []
+    with rdBase.BlockLogs():
+        for text in smiles:
+            try:
+                molecule = read_molecule(text)
+            except InvalidInputError as error:
+                results.append(str(error))
+                continue
+            results.append(
+                _Drug(
+                    atoms=atom_features(molecule),
+                    bonds=bonds(molecule),
+                    fingerprint=_fingerprint(molecule, generator),
+                    descriptors=descriptors(molecule),
+                )
+            )
+    return results
+
+
+def _join(drugs: list[_Drug], config: FeaturesConfig) -> DrugFeatures:
+    return DrugFeatures(
+        atoms=np.concatenate([np.zeros((0, ATOM_DIM), np.int8), *(d.atoms for d in drugs)]),
+        atom_offsets=_offsets([len(d.atoms) for d in drugs]),
+        bonds=np.concatenate([np.zeros((0, 2), np.int32), *(d.bonds for d in drugs)]),
+        bond_offsets=_offsets([len(d.bonds) for d in drugs]),
+        fingerprints=np.array([d.fingerprint for d in drugs], dtype=np.uint8).reshape(
+            len(drugs), config.fingerprint_bits // 8
+        ),
+        descriptors=np.array([d.descriptors for d in drugs], dtype=np.float32).reshape(
+            len(drugs), len(DRUG_DESCRIPTORS)
+        ),
+    )
+
+
+def _offsets(lengths: list[int]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)

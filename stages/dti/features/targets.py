@@ -1,0 +1,251 @@
+"""Target features from the amino-acid sequence: residue tokens and sequence descriptors.
+
+Each target is computed from its own sequence alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from stages.dti.config.features import FeaturesConfig
+from stages.dti.errors import InvalidInputError
+from stages.dti.features.store import TargetFeatures
+
+RESIDUE_ALPHABET = "ACBEDGFIHKMLONQPSRUTWVYXZ"
+"""Letter i has token i + 1: the published DrugBAN code's table, so that its numbers are ours."""
+
+AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+"""The 20 standard amino acids, in the order of the composition columns."""
+
+# Average mass of each free amino acid, Da (as ExPASy ProtParam has them).
+_MASS = dict(
+    zip(
+        AMINO_ACIDS,
+        (
+            *(89.0932, 121.1582, 133.1027, 147.1293, 165.1891, 75.0666, 155.1546, 131.1729),
+            *(146.1876, 131.1729, 149.2113, 132.1179, 115.1305, 146.1445, 174.2010, 105.0926),
+            *(119.1192, 117.1463, 204.2252, 181.1885),
+        ),
+        strict=True,
+    )
+)
+_MASS |= {"U": 168.0532, "O": 255.3134}
+_MASS |= {"B": (_MASS["D"] + _MASS["N"]) / 2, "Z": (_MASS["E"] + _MASS["Q"]) / 2}
+_MASS |= {"X": sum(_MASS[letter] for letter in AMINO_ACIDS) / 20}
+_WATER_MASS = 18.0153
+
+# Hydropathy, Kyte and Doolittle, J. Mol. Biol. 157 (1982) 105.
+_HYDROPATHY = dict(
+    zip(
+        AMINO_ACIDS,
+        (
+            *(1.8, 2.5, -3.5, -3.5, 2.8, -0.4, -3.2, 4.5, -3.9, 3.8),
+            *(1.9, -3.5, -1.6, -3.5, -4.5, -0.8, -0.7, 4.2, -0.9, -1.3),
+        ),
+        strict=True,
+    )
+)
+
+# pKa of side chains and ends, Bjellqvist et al., Electrophoresis 14 (1993) 1023.
+_POSITIVE_PKA = {"K": 10.0, "R": 12.0, "H": 5.98}
+_NEGATIVE_PKA = {"D": 4.05, "E": 4.45, "C": 9.0, "Y": 10.0}
+_N_TERMINUS_PKA, _C_TERMINUS_PKA = 7.7, 3.55
+
+_GROUPS = {
+    "tiny": "ACGST",
+    "aliphatic": "ILV",
+    "aromatic": "FWY",
+    "polar": "DEHKNQRSTY",
+    "positive": "HKR",
+    "negative": "DE",
+    "helix": "ALEMQKRH",
+    "sheet": "VIYCWFT",
+    "turn": "GNPSD",
+}
+
+PHYSICO_CHEMISTRY = (
+    "residues",
+    "log_residues",
+    "molecular_weight_da",
+    "charge_ph7",
+    "isoelectric_point",
+    "gravy",
+    "aromaticity",
+    "aliphatic_index",
+    "extinction_280nm",
+    "entropy_bits",
+    "nonstandard_fraction",
+    *(f"{name}_fraction" for name in _GROUPS),
+)
+"""Columns of the physico-chemical descriptors."""
+
+KMER_LENGTH = 3
+_LETTERS = len(RESIDUE_ALPHABET)
+_STANDARD_COLUMN = np.array(
+    [AMINO_ACIDS.find(letter) for letter in " " + RESIDUE_ALPHABET], dtype=np.int64
+)
+_LETTER = np.frombuffer(f" {RESIDUE_ALPHABET}".encode("ascii"), dtype=np.uint8)
+_TOKEN = np.zeros(128, dtype=np.uint8)
+_TOKEN[[ord(letter) for letter in RESIDUE_ALPHABET]] = np.arange(1, _LETTERS + 1)
+
+
+def target_descriptor_names(kmer_bins: int) -> tuple[str, ...]:
+    """Return the columns of the target descriptors.
+
+    Order: physico-chemistry, amino-acid fractions (20), dipeptide fractions (400), fractions of
+    3-mers hashed into ``kmer_bins`` bins.
+    """
+    return (
+        *PHYSICO_CHEMISTRY,
+        *(f"fraction_{letter}" for letter in AMINO_ACIDS),
+        *(f"dipeptide_{first}{second}" for first, second in product(AMINO_ACIDS, repeat=2)),
+        *(f"kmer_bin_{number}" for number in range(kmer_bins)),
+    )
+
+
+def featurize_targets(
+    sequences: Sequence[str], config: FeaturesConfig, *, progress: bool = False
+) -> tuple[TargetFeatures, dict[int, str]]:
+    """Compute every target's features.
+
+    Tokens are kept of the first ``config.max_residues`` residues; descriptors are of the whole
+    sequence. There is too little to do for further processes to help.
+
+    Args:
+        sequences: upper-case one-letter codes (``data/sequences.py`` cleans them).
+        progress: show a progress bar on standard error.
+
+    Returns:
+        The features of the valid targets, in order, and the reason for each other input position.
+    """
+    residues: list[NDArray[np.uint8]] = []
+    rows: list[NDArray[np.float32]] = []
+    rejected: dict[int, str] = {}
+    bar = tqdm(sequences, desc="targets", unit="target", disable=not progress)
+    for position, sequence in enumerate(bar):
+        try:
+            tokens = residue_tokens(sequence)
+        except InvalidInputError as error:
+            rejected[position] = str(error)
+            continue
+        residues.append(tokens[: config.max_residues])
+        rows.append(descriptors(tokens, config.kmer_bins))
+    lengths = np.array([len(tokens) for tokens in residues], dtype=np.int64)
+    features = TargetFeatures(
+        residues=np.concatenate([np.zeros(0, np.uint8), *residues]),
+        residue_offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+        descriptors=np.array(rows, dtype=np.float32).reshape(
+            len(rows), len(target_descriptor_names(config.kmer_bins))
+        ),
+    )
+    return features, rejected
+
+
+def residue_tokens(sequence: str) -> NDArray[np.uint8]:
+    """Return the whole sequence as tokens 1–25, uint8 ``(residues,)``.
+
+    Raises:
+        InvalidInputError: it is empty, or holds a letter outside ``RESIDUE_ALPHABET``.
+    """
+    if not isinstance(sequence, str) or not sequence:
+        raise InvalidInputError("the sequence is empty")
+    codes = np.frombuffer(sequence.encode("utf-32-le"), dtype=np.uint32)
+    tokens = _TOKEN[np.minimum(codes, 127)]
+    unknown = np.flatnonzero(tokens == 0)
+    if len(unknown):
+        first = int(unknown[0])
+        raise InvalidInputError(
+            f"{sequence[first]!r} at residue {first + 1} is no amino-acid letter; "
+            f"known are {''.join(sorted(RESIDUE_ALPHABET))}"
+        )
+    return tokens
+
+
+def sequences_of(targets: TargetFeatures) -> list[str]:
+    """Return each target's kept residues as letters: the inverse of ``residue_tokens``."""
+    letters = _LETTER[targets.residues]
+    ends = zip(targets.residue_offsets[:-1], targets.residue_offsets[1:], strict=True)
+    return [letters[start:end].tobytes().decode("ascii") for start, end in ends]
+
+
+def descriptors(tokens: NDArray[np.uint8], kmer_bins: int) -> NDArray[np.float32]:
+    """Return float32 ``(len(target_descriptor_names(kmer_bins)),)`` of a whole sequence's tokens."""
+    counts = np.bincount(tokens, minlength=_LETTERS + 1)[1:]
+    columns = _STANDARD_COLUMN[tokens]
+    standard = np.bincount(columns[columns >= 0], minlength=20)
+    first, second = columns[:-1], columns[1:]
+    both = (first >= 0) & (second >= 0)
+    dipeptides = np.bincount(first[both] * 20 + second[both], minlength=400)
+    values = np.concatenate(
+        [
+            _physico_chemistry(dict(zip(RESIDUE_ALPHABET, counts.tolist(), strict=True))),
+            standard / len(tokens),
+            dipeptides / max(1, len(tokens) - 1),
+            _hashed_kmers(tokens, kmer_bins) / max(1, len(tokens) - KMER_LENGTH + 1),
+        ]
+    )
+    return values.astype(np.float32)
+
+
+def kmer_numbers(tokens: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the number of each 3-mer in 0 to 25³ - 1, int64 ``(max(0, residues - 2),)``."""
+    letters = tokens.astype(np.int64) - 1
+    return (letters[:-2] * _LETTERS + letters[1:-1]) * _LETTERS + letters[2:]
+
+
+def _hashed_kmers(tokens: NDArray[np.uint8], bins: int) -> NDArray[np.int64]:
+    if bins == 0:
+        return np.zeros(0, dtype=np.int64)
+    # Knuth's multiplicative hash, scaled to the bins: the same on every machine and in every run.
+    scattered = kmer_numbers(tokens) * 2654435761 % 2**32
+    return np.bincount((scattered * bins) >> 32, minlength=bins)
+
+
+def _physico_chemistry(counts: dict[str, int]) -> NDArray[np.float64]:
+    total = sum(counts.values())
+    standard = {letter: counts[letter] for letter in AMINO_ACIDS}
+    known = max(1, sum(standard.values()))
+    fractions = np.array([count / known for count in standard.values() if count])
+    return np.array(
+        [
+            total,
+            np.log(total),
+            sum(counts[x] * (_MASS[x] - _WATER_MASS) for x in counts) + _WATER_MASS,
+            _charge(counts, 7.0),
+            _isoelectric_point(counts),
+            sum(standard[x] * _HYDROPATHY[x] for x in standard) / known,
+            sum(counts[x] for x in "FWY") / total,
+            100 * (counts["A"] + 2.9 * counts["V"] + 3.9 * (counts["I"] + counts["L"])) / total,
+            counts["W"] * 5500 + counts["Y"] * 1490 + counts["C"] // 2 * 125,
+            -(fractions * np.log2(fractions)).sum() if len(fractions) else 0.0,
+            1 - sum(standard.values()) / total,
+            *(sum(counts[x] for x in group) / total for group in _GROUPS.values()),
+        ],
+        dtype=np.float64,
+    )
+
+
+def _charge(counts: dict[str, int], ph: float) -> float:
+    """Net charge in elementary charges (Henderson–Hasselbalch), both ends free."""
+    positive = 1 / (1 + 10 ** (ph - _N_TERMINUS_PKA))
+    negative = 1 / (1 + 10 ** (_C_TERMINUS_PKA - ph))
+    positive += sum(counts[x] / (1 + 10 ** (ph - pka)) for x, pka in _POSITIVE_PKA.items())
+    negative += sum(counts[x] / (1 + 10 ** (pka - ph)) for x, pka in _NEGATIVE_PKA.items())
+    return positive - negative
+
+
+def _isoelectric_point(counts: dict[str, int]) -> float:
+    """The pH at which the net charge is 0, by bisection to 1e-4."""
+    low, high = 0.0, 14.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        if _charge(counts, middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

@@ -1,0 +1,1 @@
+"""MLflow (only here), gates, promotion, cards and reports."""

@@ -1,0 +1,302 @@
+"""The model card: what was measured, in Markdown. It holds no date and no opinion about numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stages.dti.config.dataset import DatasetConfig, LabelRule
+from stages.dti.lifecycle.gates import LABELS, Decision, number, with_interval
+from stages.dti.model_folder import ModelFolder
+
+COLUMNS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "mcc": "MCC",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
+    "brier": "Brier",
+    "ece": "ECE",
+}
+"""Metrics of the results table, with their headings."""
+
+FREQUENT_TARGETS = 10
+"""The bias to well-studied targets is told by the share of train pairs that the first ten hold."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All that a card is written from.
+
+    Attributes:
+        model: the exported model.
+        dataset: where the pairs come from.
+        prepare, leakage, validation, training, metrics, strata: the reports of these names, as
+            JSON objects.
+        decision: why it was promoted.
+    """
+
+    model: ModelFolder
+    dataset: DatasetConfig
+    prepare: Mapping[str, Any]
+    leakage: Mapping[str, Any]
+    validation: Mapping[str, Any]
+    training: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    strata: Mapping[str, Any]
+    decision: Decision
+
+
+def model_card(measured: Measured) -> str:
+    """Return the card as Markdown."""
+    name = measured.model.config.name
+    sections = [
+        f"# Model card: {name}",
+        "A drug–target interaction model: from a drug's SMILES and a protein's sequence it gives "
+        "a score (0 to 1, higher = more likely to interact), a calibrated probability, and yes or "
+        "no at a stored threshold. It was promoted by the gate of this repository, and every "
+        "number below was measured by its pipeline.",
+        "## Intended use\n\n"
+        "Ranking and triage of drug–target pairs for laboratory follow-up, near the chemistry and "
+        "the proteins that it was trained on; each prediction says how near. It is a research "
+        "tool: not for decisions about patients, and no substitute for an assay. A probability "
+        "is not an affinity.",
+        _data(measured),
+        _split(measured),
+        _training(measured),
+        _results(measured),
+        _weaknesses(measured),
+        _decision(measured.decision),
+        _limitations(measured),
+        "## Ethics\n\n"
+        "Data are public bioactivity records of molecules and proteins; no personal data are in "
+        "them. A drug that ranks high here has not been shown to be safe or effective for a new "
+        "use: saying so to patients would be irresponsible. The same ranking can find harmful "
+        "activity; publish screens of toxic targets with care. Queries can reveal a research "
+        "interest: who runs the service should log no more of them than it needs.",
+        _provenance(measured),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _data(measured: Measured) -> str:
+    prepare, validation = measured.prepare, measured.validation
+    rows = [
+        (
+            name,
+            source.licence or "not stated",
+            source.homepage or "not stated",
+            _label_rule(source.label),
+        )
+        for name, source in measured.dataset.sources.items()
+    ]
+    rejected = ", ".join(
+        f"{reason} {count:,}" for reason, count in sorted(prepare["rejected_by_reason"].items())
+    )
+    return "\n\n".join(
+        [
+            f"## Data: {', '.join(measured.dataset.sources)}",
+            _table(("Source", "Licence", "Home page", "Label"), rows),
+            f"{prepare['rows_read']:,} rows were read; {prepare['rows_merged']:,} were merged as "
+            f"repeats of a pair and {prepare['rows_rejected']:,} refused"
+            + (f" ({rejected})" if rejected else "")
+            + f". That leaves {prepare['pairs']:,} pairs of {prepare['drugs']:,} drugs and "
+            f"{prepare['targets']:,} targets, {prepare['positives']:,} of them interacting "
+            f"({prepare['prevalence']:.1%}). Quality score of the raw tables: "
+            f"{validation['quality_score']:g} of 100, {validation['checks_passed']} of "
+            f"{validation['checks_total']} checks passed.",
+        ]
+    )
+
+
+def _label_rule(rule: LabelRule) -> str:
+    if rule.rule == "given":
+        return "as given by the source"
+    assert rule.positive_threshold is not None
+    assert rule.negative_threshold is not None
+    higher = rule.stronger == "higher"
+    above, below = ("≥", "≤") if rule.inclusive else (">", "<")
+    positive = f"{above if higher else below} {rule.positive_threshold:,g} {rule.unit}"
+    negative = f"{below if higher else above} {rule.negative_threshold:,g} {rule.unit}"
+    if rule.positive_threshold == rule.negative_threshold:
+        return f"interacts if {positive}"
+    return f"interacts if {positive}, does not if {negative}"
+
+
+def _split(measured: Measured) -> str:
+    leakage = measured.leakage
+    parts = [
+        (part, *(f"{counts[key]:,}" for key in ("pairs", "drugs", "targets", "positives")))
+        for part, counts in leakage["parts"].items()
+    ]
+    test = leakage["test_pairs"]
+    shared = leakage["overlap"]["test_train"]
+    similarity = leakage["nearest_train_similarity"]
+    medians = [_number(similarity[kind]["quantiles"]["median"]) for kind in ("drug", "target")]
+    return "\n\n".join(
+        [
+            f"## Split: {leakage['kind']}, seed {leakage['seed']}",
+            _table(("Part", "Pairs", "Drugs", "Targets", "Interacting"), parts),
+            f"Test shares {shared['pairs']:,} pairs, {shared['drugs']:,} drugs and "
+            f"{shared['targets']:,} targets with train. Of the test pairs "
+            f"{_percent(test['drug_seen_fraction'])} have a drug that stands in train, "
+            f"{_percent(test['target_seen_fraction'])} such a target, and "
+            f"{_percent(test['neither_seen_fraction'])} neither. Median similarity of a test pair "
+            f"to train: drug {medians[0]} ({similarity['drug']['measure']}), target {medians[1]} "
+            f"({similarity['target']['measure']}).",
+        ]
+    )
+
+
+def _training(measured: Measured) -> str:
+    model, training = measured.model, measured.training
+    config = ", ".join(
+        f"{key} {value}"
+        for key, value in sorted(model.config.model_dump().items())
+        if key != "name"
+    )
+    epochs = (
+        f"{training['epochs']} epochs or rounds, the best one number {training['best_epoch']}"
+        if training["best_epoch"] is not None
+        else "not fitted step by step"
+    )
+    return (
+        "## Training\n\n"
+        f"Model {model.config.name}{f' ({config})' if config else ''}; seed {model.seed}; "
+        f"{epochs}. Feature version {model.feature_version}. Calibration "
+        f"({model.calibration.method}) and threshold ({model.threshold:.4f} on the probability, "
+        f"for the best {model.threshold_metric}) were chosen on {training['val_pairs']:,} "
+        f"validation pairs, where AUROC was {number(training['val_auroc'])} and AUPRC "
+        f"{number(training['val_auprc'])}."
+    )
+
+
+def _results(measured: Measured) -> str:
+    metrics = measured.metrics
+    candidate = metrics["candidate"]
+    tables = {f"**{candidate['model']} (this model)**": candidate, **metrics["baselines"]}
+    rows = [
+        (name, *(with_interval(table[metric]) for metric in COLUMNS))
+        for name, table in tables.items()
+    ]
+    test = metrics["test"]
+    lines = [
+        "## Results on the test set",
+        f"{test['n']:,} pairs of {test['drugs']:,} drugs and {test['targets']:,} targets, "
+        f"{_percent(test['prevalence'])} interacting; touched once, by `evaluate`. In brackets: "
+        "bootstrap intervals over pairs. Lower is better for Brier and ECE (expected calibration "
+        "error).",
+        _table(("Model", *COLUMNS.values()), rows),
+    ]
+    strongest = measured.decision.strongest_baseline
+    if strongest is not None:
+        label = LABELS[measured.decision.metric]
+        lines.append(f"Strongest baseline by {label}: {strongest['words']}.")
+    return "\n\n".join(lines)
+
+
+def _weaknesses(measured: Measured) -> str:
+    strata = [*measured.strata["seen"], *measured.strata["drug_similarity"]]
+    titles = [stratum["name"] for stratum in measured.strata["seen"]] + [
+        f"nearest train drug {stratum['name']}" for stratum in measured.strata["drug_similarity"]
+    ]
+    rows = [
+        (
+            title,
+            f"{stratum['n']:,}",
+            _percent(stratum["prevalence"]),
+            *(_stratum_metric(stratum, metric) for metric in LABELS),
+        )
+        for title, stratum in zip(titles, strata, strict=True)
+    ]
+    measured_rows = [
+        (stratum["models"]["candidate"]["auroc"]["value"], title)
+        for title, stratum in zip(titles, strata, strict=True)
+        if stratum["models"]["candidate"]["auroc"]["value"] is not None
+    ]
+    lines = [
+        "## Where it is good and where it is bad",
+        _table(("Test pairs", "n", "Interacting", *LABELS.values()), rows),
+    ]
+    if measured_rows:
+        value, title = min(measured_rows)
+        lines.append(f"Weakest where measured: {title}, AUROC {value:.3f}.")
+    unmeasured = [
+        f"{title} ({stratum['reason']})"
+        for title, stratum in zip(titles, strata, strict=True)
+        if "reason" in stratum
+    ]
+    if unmeasured:
+        lines.append("Not measured, so nothing is claimed: " + "; ".join(unmeasured) + ".")
+    return "\n\n".join(lines)
+
+
+def _stratum_metric(stratum: Mapping[str, Any], metric: str) -> str:
+    entry = stratum["models"]["candidate"][metric]
+    return "not measured" if entry["value"] is None else with_interval(entry)
+
+
+def _decision(decision: Decision) -> str:
+    words = {True: "passed", False: "failed", None: "does not apply"}
+    rows = [(check.name, words[check.passed], check.reason) for check in decision.checks]
+    return "\n\n".join(
+        ["## Decision", decision.summary, _table(("Check", "Outcome", "Reason"), rows)]
+    )
+
+
+def _limitations(measured: Measured) -> str:
+    pairs = measured.model.reference.pairs
+    targets = np.bincount(pairs[:, 1])
+    frequent = np.sort(targets)[::-1][:FREQUENT_TARGETS].sum() / len(pairs)
+    trained_targets = int((targets > 0).sum())
+    limits = [
+        f"It knows {len(measured.model.reference.smiles):,} drugs and {trained_targets:,} targets "
+        f"from {len(pairs):,} train pairs; the {min(FREQUENT_TARGETS, trained_targets)} most "
+        f"frequent targets hold {frequent:.0%} of them, so it is biased to well-studied targets.",
+        "A pair is called non-interacting as its source measured or assumed; selectivity, cell "
+        "uptake, metabolism and mechanism are not modelled.",
+        f"A sequence counts up to its first {measured.model.features.max_residues:,} residues; "
+        "isoforms, mutations beyond the sequence, complexes and cofactors are not seen.",
+        "Intervals treat test pairs as independent, though pairs share drugs and targets; the "
+        "true uncertainty is larger.",
+    ]
+    if measured.leakage["kind"] in ("random", "published"):
+        limits.append(
+            f"The split is {measured.leakage['kind']}: its results say little about drugs or "
+            "targets far from train. See the table above, and train with split=cold_pair or "
+            "split=cluster to measure that."
+        )
+    return "## Limitations\n\n" + "\n".join(f"- {limit}" for limit in limits)
+
+
+def _provenance(measured: Measured) -> str:
+    rows = [
+        ("model", f"`{measured.decision.candidate['model_sha256']}`"),
+        *((name, f"`{sha256}`") for name, sha256 in sorted(measured.model.data_sha256.items())),
+    ]
+    return "## Provenance\n\nSHA-256 of the model's files and of its data:\n\n" + _table(
+        ("Artefact", "SHA-256"), rows
+    )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: str) -> str:
+    return value.replace("|", "\\|").replace("\n", " ")
+
+
+def _percent(fraction: float | None) -> str:
+    return "–" if fraction is None else f"{fraction:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"

@@ -1,0 +1,87 @@
+"""What a run was made from: hashes of artefacts, and the commit of the code."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.dti.errors import DataError
+from stages.dti.paths import ROOT
+
+SOURCES = ("stages", "conf", "data/sample", "params.yaml", "dvc.yaml", "pyproject.toml")
+"""What decides a result. While DVC runs a stage, reports and dvc.lock differ from the commit."""
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def folder_sha256(folder: Path, exclude: Collection[str] = ()) -> str:
+    """Return one SHA-256 over the relative paths and bytes of all files below ``folder``.
+
+    It depends on names and contents alone: not on times, permissions or where the folder lies.
+
+    Args:
+        exclude: relative paths that do not count.
+
+    Raises:
+        DataError: the folder holds no file.
+    """
+    found = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    files = {name: path for name, path in found.items() if name not in exclude}
+    if not files:
+        raise DataError(f"{folder} holds no files to hash; run `dvc repro`, which makes it")
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{file_sha256(files[name])}  {name}\n".encode())
+    return digest.hexdigest()
+
+
+def artefact_hashes(artefacts: Mapping[str, Path]) -> dict[str, str]:
+    """Return name → SHA-256 of each artefact, file or folder, sorted by name."""
+    return {
+        name: folder_sha256(path) if path.is_dir() else file_sha256(path)
+        for name, path in sorted(artefacts.items())
+    }
+
+
+@dataclass(frozen=True)
+class GitState:
+    """The commit of the code.
+
+    Attributes:
+        commit: ``git rev-parse HEAD``; ``None`` without git or outside a repository.
+        dirty: code, configuration or the embedded sample differ from the commit.
+    """
+
+    commit: str | None
+    dirty: bool
+
+
+def git_commit(root: Path = ROOT) -> GitState:
+    """Return the commit of the repository at ``root``; ``None`` where there is none."""
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return GitState(None, dirty=False)
+    return GitState(commit, dirty=bool(_git(root, "status", "--porcelain", "--", *SOURCES)))
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "--no-optional-locks", "-C", str(root), *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

@@ -1,0 +1,116 @@
+"""Where runs are logged: which addresses of a tracking store work, and why the others do not."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from stages.dti.config.tracking import TrackingConfig
+from stages.dti.errors import DtiError
+from stages.dti.paths import ROOT
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+LOCAL_URI = "sqlite:///mlflow.db"
+"""Needs no server; every message about a store that does not work names it."""
+
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+CONNECT_TIMEOUT_S = 5
+
+
+def tracking_uri(tracking: TrackingConfig) -> str:
+    """Return where runs are logged: the environment variable MLFLOW_TRACKING_URI, else the section.
+
+    A relative SQLite path in the section is below the repository, whatever the working directory;
+    below the *main* repository when DVC runs a queued experiment in a temporary copy, which it
+    deletes afterwards.
+
+    Raises:
+        DtiError: the URI is a file path (no model registry there) or of an unknown kind.
+    """
+    given = os.environ.get(URI_VARIABLE)
+    uri = given or tracking.uri
+    source = URI_VARIABLE if given else "tracking.uri"
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme in ("http", "https"):
+        return uri.rstrip("/")
+    if scheme == "sqlite":
+        location, _, query = uri.partition("?")
+        path = location.removeprefix("sqlite:///")
+        if path == location or not path or path == ":memory:":
+            raise DtiError(f"{source}={uri} names no file; use {LOCAL_URI}")
+        base = Path.cwd() if given else _repository_of(ROOT)
+        absolute = (base / path).resolve()
+        return f"sqlite:///{absolute}" + (f"?{query}" if query else "")
+    if scheme in DATABASES:
+        return uri
+    if scheme in ("", "file"):
+        raise DtiError(
+            f"{source}={uri} is a file path, where MLflow has no model registry; use {LOCAL_URI}, "
+            "or the http:// address of an MLflow server"
+        )
+    raise DtiError(
+        f"{source}={uri}: unknown kind of tracking store {scheme!r}; expected http, https or one "
+        f"of {', '.join(DATABASES)}, for example {LOCAL_URI}"
+    )
+
+
+def is_experiment_copy(root: Path) -> bool:
+    """Return whether ``root`` is a temporary copy in which DVC runs a queued experiment."""
+    return _repository_of(root) != root
+
+
+def _repository_of(root: Path) -> Path:
+    """Return ``root``, or the repository that DVC copied there to run a queued experiment."""
+    for folder in root.parents:
+        if folder.name == "exps" and folder.parent.name == "tmp":
+            dvc = folder.parent.parent
+            if dvc.name == ".dvc":
+                return dvc.parent
+    return root
+
+
+@contextmanager
+def one_at_a_time(uri: str) -> Iterator[None]:
+    """Hold a lock beside a SQLite file: two processes that make its tables at once both fail."""
+    if not uri.startswith("sqlite:"):
+        yield
+        return
+    database = sqlite_path(uri)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with database.with_name(f"{database.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def sqlite_path(uri: str) -> Path:
+    """Return the file that an absolute ``sqlite:///`` URI names."""
+    return Path(uri.partition("?")[0].removeprefix("sqlite:///"))
+
+
+def require_listener(uri: str) -> None:
+    """Raise DtiError unless something accepts connections at an http address."""
+    address = urlsplit(uri)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((address.hostname or "", port), CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise unusable(uri, str(error)) from error
+
+
+def unusable(uri: str, reason: str) -> DtiError:
+    """Return the error that says why a store cannot be used, and names one that can."""
+    return DtiError(
+        f"the MLflow tracking store {without_password(uri)} cannot be used: {reason}; start or "
+        f"repair it, or set {URI_VARIABLE}={LOCAL_URI}, which needs no server"
+    )
+
+
+def without_password(uri: str) -> str:
+    """Return an address as a message may show it."""
+    password = urlsplit(uri).password
+    return uri.replace(f":{password}@", ":***@") if password else uri

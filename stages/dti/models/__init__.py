@@ -1,0 +1,1 @@
+"""The one model interface, DrugBAN and the baselines."""

@@ -1,0 +1,80 @@
+"""DrugBAN behind the one model interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from stages.dti.config.model import DrugBANConfig
+from stages.dti.features.store import PairData
+from stages.dti.models.base import Model
+from stages.dti.models.drugban.batch import drug_batch, target_batch
+from stages.dti.models.drugban.network import DrugBANNetwork
+
+WEIGHTS = "weights.safetensors"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread, since the order of a sum depends on how many share it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class DrugBAN(Model):
+    """A trained DrugBAN; always scores in float32 and in eval mode."""
+
+    def __init__(self, network: DrugBANNetwork) -> None:
+        self.network = network.float().eval()
+
+    def score(self, pairs: PairData) -> NDArray[np.float64]:
+        """Return the sigmoid of each pair's logit.
+
+        Every drug, every target and every pair goes through the network by itself, on one
+        thread: a matrix product's rounding depends on its shape, so this is what makes a pair's
+        score the same to the last bit in a batch of one and in a batch of thousands.
+        """
+        scores = np.empty(len(pairs), dtype=np.float64)
+        network = self.network
+        with torch.inference_mode(), one_thread():
+            drug_rows = np.unique(pairs.drug_index)
+            atoms = {
+                row: network.drug_encoder(drug_batch(pairs.drugs, np.array([row])))
+                for row in drug_rows
+            }
+            order = np.argsort(pairs.target_index, kind="stable")
+            encoded_target, q = -1, torch.empty(0)
+            for pair in order:
+                target = int(pairs.target_index[pair])
+                if target != encoded_target:
+                    packed = target_batch(
+                        pairs.targets, np.array([target]), network.target_encoder.gap
+                    )
+                    q = network.encode_targets(packed)[: packed.ends[0]]
+                    encoded_target = target
+                v = network.attention.project_drugs(atoms[pairs.drug_index[pair]])
+                joint = network.attention.attend(v, q).sum(0, keepdim=True) / len(v)
+                scores[pair] = torch.sigmoid(network.classify(joint).double()).item()
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as safetensors."""
+        state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
+        save_file(state, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, config: DrugBANConfig, folder: Path) -> DrugBAN:
+        """Read what ``save`` wrote."""
+        network = DrugBANNetwork(config)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        return cls(network)

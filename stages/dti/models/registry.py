@@ -1,0 +1,50 @@
+"""From a model's name to its configuration and its class, imported when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from stages.dti.config.base import build
+from stages.dti.config.model import AnyModel, ModelConfig
+from stages.dti.models.base import Model
+
+
+def model_config(plain: dict[str, Any]) -> AnyModel:
+    """Return the typed configuration of a stored model.
+
+    Raises:
+        ConfigError: the name or a field is unknown.
+    """
+    return build(ModelConfig, plain, "model").root
+
+
+def model_class(name: str) -> type[Model]:
+    """Return the class of a registered model."""
+    match name:
+        case "drugban":
+            from stages.dti.models.drugban.model import DrugBAN
+
+            return DrugBAN
+        case "base_rate":
+            from stages.dti.models.base_rate import BaseRate
+
+            return BaseRate
+        case "nearest_neighbour":
+            from stages.dti.models.nearest_neighbour import NearestNeighbour
+
+            return NearestNeighbour
+        case "logistic_regression":
+            from stages.dti.models.logistic_regression import LogisticRegressionModel
+
+            return LogisticRegressionModel
+        case "gradient_boosting":
+            from stages.dti.models.gradient_boosting import GradientBoosting
+
+            return GradientBoosting
+    raise ValueError(f"no model is registered as {name!r}")
+
+
+def load_model(config: AnyModel, folder: Path) -> Model:
+    """Load the weights in ``folder``."""
+    return model_class(config.name).load(config, folder)

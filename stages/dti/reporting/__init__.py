@@ -1,0 +1,1 @@
+"""The final report: every stage's results read, checked and laid out as one HTML page."""

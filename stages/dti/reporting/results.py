@@ -1,0 +1,105 @@
+"""What the report is made from, read from the artefacts of the stages before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from stages.dti.errors import DataError
+from stages.dti.html.page import picture
+from stages.dti.paths import (
+    DECISION,
+    EVALUATION,
+    FEATURIZE_METRICS,
+    LEAKAGE,
+    METRICS,
+    PREPARE_METRICS,
+    PROMOTED,
+    TRAINING_CURVES,
+    TRAINING_METRICS,
+    VALIDATION,
+    Paths,
+)
+from stages.dti.reporting.documents import Document, read_document
+
+CARD = "MODEL_CARD.md"
+NO_MODEL = "NO_MODEL.md"
+
+_CURVE_COLUMNS = ["epoch", "metric", "value"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that is shown.
+
+    Attributes:
+        curves: file name without suffix → columns epoch, metric, value; no rows where the model
+            is not fitted step by step.
+        pictures: file name without suffix → data URI.
+        card: Markdown: the model card of the promoted model, or why there is none.
+        has_model: whether a model is promoted.
+    """
+
+    validation: Document
+    prepare: Document
+    leakage: Document
+    featurize: Document
+    training: Document
+    curves: dict[str, pd.DataFrame]
+    metrics: Document
+    strata: Document
+    pictures: dict[str, str]
+    decision: Document
+    card: str
+    has_model: bool
+
+
+def read_results(paths: Paths) -> Results:
+    """Read every artefact that the report shows.
+
+    Raises:
+        DataError: one is missing, or is not what its stage writes.
+    """
+    promoted = paths.read(PROMOTED)
+    has_model = (promoted / CARD).is_file()
+    card = promoted / (CARD if has_model else NO_MODEL)
+    if not card.is_file():
+        raise DataError(
+            f"{PROMOTED} holds neither {CARD} nor {NO_MODEL}; run `dvc repro -f promote`"
+        )
+    return Results(
+        validation=read_document(paths, VALIDATION / "validation.json"),
+        prepare=read_document(paths, PREPARE_METRICS),
+        leakage=read_document(paths, LEAKAGE),
+        featurize=read_document(paths, FEATURIZE_METRICS),
+        training=read_document(paths, TRAINING_METRICS),
+        curves=_read_curves(paths.read(TRAINING_CURVES)),
+        metrics=read_document(paths, METRICS),
+        strata=read_document(paths, EVALUATION / "strata.json"),
+        pictures=_read_pictures(paths.read(EVALUATION) / "pictures"),
+        decision=read_document(paths, DECISION),
+        card=card.read_text(encoding="utf-8"),
+        has_model=has_model,
+    )
+
+
+def _read_curves(folder: Path) -> dict[str, pd.DataFrame]:
+    curves = {}
+    for path in sorted(folder.glob("*.csv")):
+        table = pd.read_csv(path)
+        if list(table.columns) != _CURVE_COLUMNS:
+            raise DataError(
+                f"{TRAINING_CURVES / path.name} has the columns {', '.join(table.columns)}; "
+                f"expected {', '.join(_CURVE_COLUMNS)}; run `dvc repro -f train`"
+            )
+        curves[path.stem] = table
+    return curves
+
+
+def _read_pictures(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.glob("*") if path.suffix in (".png", ".svg"))
+    if not paths:
+        raise DataError(f"{EVALUATION / folder.name} holds no picture; run `dvc repro -f evaluate`")
+    return {path.stem: picture(path) for path in paths}

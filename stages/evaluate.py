@@ -1,0 +1,112 @@
+"""Stage ``evaluate``: the candidate and every baseline on the test pairs, which only it reads.
+
+In:
+    ``data/processed/splits.parquet``, ``data/interim/{interactions,drugs,targets}.parquet``,
+    ``models/candidate/``, ``models/baselines/<name>/`` (each with its calibration and threshold,
+    chosen on validation).
+Out:
+    ``reports/metrics.json``: ``candidate`` and ``baselines.<name>`` hold ``n``, ``prevalence``,
+    ``threshold`` and each metric as ``{"value", "low", "high"}``; ``differences.<name>`` holds
+    candidate minus baseline for AUROC and AUPRC on the same resamples, with a ``verdict``;
+    ``test`` counts pairs, drugs and targets.
+    ``reports/evaluation/predictions.parquet``: one row per test pair: ``drug_key``,
+    ``target_key`` (str), ``label`` (int8), ``drug_seen``, ``target_seen`` (bool, in train),
+    ``drug_similarity`` (Tanimoto), ``target_similarity`` (float32, to the nearest in train), and
+    ``<model>_score``, ``<model>_probability`` (float64, 0 to 1) for ``candidate`` and baselines.
+    ``reports/evaluation/strata.json``: AUROC and AUPRC by what was met in train.
+    ``reports/evaluation/pictures/{roc,precision_recall,reliability,confusion,strata}.png``.
+    ``reports/plots/evaluation/{roc,precision_recall,reliability,confusion}.csv`` for
+    ``dvc plots``.
+Sections:
+    ``evaluate``; ``tracking`` as a side channel.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from stages.dti.atomic import write_folder, write_json
+from stages.dti.config.evaluate import EvaluateConfig
+from stages.dti.config.tracking import TrackingConfig
+from stages.dti.evaluation.curves import (
+    confusion,
+    precision_recall_curve,
+    reliability_curve,
+    roc_curve,
+)
+from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
+from stages.dti.evaluation.pictures import Results, save_pictures
+from stages.dti.evaluation.strata import stratify
+from stages.dti.lifecycle.tracking import configure, log_evaluation
+from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
+from stages.dti.scoring import CANDIDATE_KEY, load_models, read_test_pairs, score
+from stages.dti.stage import main
+
+
+def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> None:
+    """Score the test pairs once with every model, measure, draw and record."""
+    configure(tracking)  # a store that doesn't answer is found out before the work, not after it
+    test = read_test_pairs(paths)
+    models = load_models(paths)
+    nearness, outputs = score(models, test)
+    test = test.join(nearness)
+    names = {key: key.replace("_", " ") for key in models}
+    names[CANDIDATE_KEY] = f"{models[CANDIDATE_KEY].info.name.replace('_', ' ')} (candidate)"
+
+    labels = test["label"].to_numpy() == 1
+    comparison = Comparison(labels, outputs, evaluate)
+    tables = {key: comparison.table(key) for key in models}
+    baselines = [key for key in models if key != CANDIDATE_KEY]
+    metrics = {
+        "candidate": {"model": models[CANDIDATE_KEY].info.name} | tables[CANDIDATE_KEY],
+        "baselines": {key: tables[key] for key in baselines},
+        "differences": {
+            key: {metric: comparison.difference(CANDIDATE_KEY, key, metric) for metric in RANKING}
+            for key in baselines
+        },
+        "test": counts(labels)
+        | {"drugs": test["drug_key"].nunique(), "targets": test["target_key"].nunique()},
+    }
+    results = Results(
+        names=names,
+        metrics=tables,
+        roc=roc_curve(labels, outputs),
+        precision_recall=precision_recall_curve(labels, outputs),
+        reliability=reliability_curve(labels, outputs, evaluate),
+        confusion=confusion(labels, outputs[CANDIDATE_KEY]),
+        strata=stratify(test, outputs, evaluate),
+        confidence=evaluate.confidence,
+    )
+    with write_folder(paths.write(EVALUATION)) as folder:
+        predictions(test, outputs).to_parquet(folder / "predictions.parquet", index=False)
+        write_json(folder / "strata.json", results.strata)
+        save_pictures(results, folder / "pictures")
+    with write_folder(paths.write(EVALUATION_PLOTS)) as folder:
+        for name in ("roc", "precision_recall", "reliability", "confusion"):
+            getattr(results, name).to_csv(folder / f"{name}.csv", index=False)
+    write_json(paths.write(METRICS), metrics)
+
+    for key, model in models.items():
+        is_candidate = key == CANDIDATE_KEY
+        role = {"name": model.info.name, "role": "candidate" if is_candidate else "baseline"}
+        log_evaluation(
+            tracking,
+            model.info.name if is_candidate else key,
+            model.info.sha256,
+            tables[key],
+            [paths.write(METRICS), paths.write(EVALUATION)] if is_candidate else [],
+            {"model": role, "evaluate": evaluate},
+        )
+
+
+def predictions(test: pd.DataFrame, outputs: dict[str, ModelOutput]) -> pd.DataFrame:
+    """Return the table that is written: no structures, every model's score and probability."""
+    table = test.drop(columns=["smiles", "sequence"])
+    for key, output in outputs.items():
+        table[f"{key}_score"] = output.scores
+        table[f"{key}_probability"] = output.probabilities
+    return table
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,41 @@
+"""Stage `report`: one self-contained HTML file that ties the results of every stage together.
+
+In: ``reports/validation/validation.json``; ``reports/{prepare_metrics,leakage,featurize_metrics,
+training_metrics,metrics,decision}.json``; ``reports/plots/training/*.csv`` (learning curves);
+``reports/evaluation/{strata.json,pictures/}``; ``models/promoted/MODEL_CARD.md``, or
+``NO_MODEL.md`` where the gate refused and nothing was ever promoted.
+
+Out: ``reports/report.html``: styles, charts and pictures are inside; it needs no network and no
+scripts, follows light and dark, and prints. No time, no host: equal results give equal bytes.
+
+Reads the sections ``report`` (the title) and ``evaluate`` (the intervals' confidence).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from stages.dti.atomic import write_text
+from stages.dti.config.evaluate import EvaluateConfig
+from stages.dti.config.report import ReportConfig
+from stages.dti.paths import REPORT, Paths
+from stages.dti.reporting.page import report_page
+from stages.dti.reporting.results import read_results
+from stages.dti.stage import main
+
+logger = logging.getLogger(__name__)
+
+
+def run(paths: Paths, *, report: ReportConfig, evaluate: EvaluateConfig) -> None:
+    """Write the report.
+
+    Raises:
+        DataError: a result is missing, or lacks what the report needs.
+    """
+    page = report_page(read_results(paths), report.title, evaluate.confidence)
+    write_text(paths.write(REPORT), page)
+    logger.info("open %s in a browser", paths.write(REPORT))
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,173 @@
+"""What a change rebuilds: exactly what depends on it. Slow: each case runs several stages."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_repository import TinyRepository
+
+pytestmark = pytest.mark.slow
+
+EVERY_STAGE = [
+    "acquire", "validate", "prepare", "split", "featurize", "baselines", "train", "evaluate",
+    "promote", "report",
+]  # fmt: skip
+
+
+@pytest.fixture
+def tiny(built: TinyRepository) -> Iterator[TinyRepository]:
+    """The built repository, put back to its committed state afterwards."""
+    yield built
+    built.run("git", "reset", "-q", "--hard")
+    built.run("dvc", "checkout", "--force", "-q")
+
+
+def test_the_first_run_makes_every_report(built: TinyRepository) -> None:
+    metrics = json.loads((built.root / "reports/metrics.json").read_text())
+    assert metrics["candidate"]["model"] == "drugban"
+    assert set(metrics["baselines"]) == {
+        "base_rate", "nearest_neighbour", "logistic_regression", "gradient_boosting",
+    }  # fmt: skip
+    assert (built.root / "models/promoted/model.json").exists()
+    assert (built.root / "reports/report.html").stat().st_size > 10_000
+    counts = json.loads((built.root / "reports/prepare_metrics.json").read_text())
+    assert counts["rows_read"] == counts["pairs"] + counts["rows_merged"] + counts["rows_rejected"]
+
+
+def test_a_second_run_does_nothing_and_leaves_git_clean(tiny: TinyRepository) -> None:
+    assert tiny.repro() == []
+    assert tiny.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_second_clone_gives_the_same_lock(tiny: TinyRepository, tmp_path: Path) -> None:
+    tiny.run("git", "clone", "-q", str(tiny.root), str(tmp_path / "clone"))
+    clone = TinyRepository(tmp_path / "clone")
+    assert set(clone.repro()) == set(EVERY_STAGE)
+    assert (clone.root / "dvc.lock").read_text() == (tiny.root / "dvc.lock").read_text()
+
+
+CHANGES = {
+    "evaluate parameters": (
+        "conf/evaluate/default.yaml", {"bootstrap_samples": 120}, ["evaluate", "promote", "report"],
+    ),
+    "promotion threshold": ("conf/promote/default.yaml", {"floor": 0.01}, ["promote", "report"]),
+    "report title": ("conf/report/default.yaml", {"title": "Another"}, ["report"]),
+    "time limit": ("conf/execution/default.yaml", {"timeout_s": {"default": 500.0}}, []),
+    "server port": ("conf/serve/default.yaml", {"port": 8001}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_parameter_reruns_its_stage_and_what_follows(tiny: TinyRepository, change: str) -> None:
+    file, values, stages = CHANGES[change]
+    tiny.edit(file, values)
+    assert tiny.repro() == stages
+
+
+def test_the_split_seed_reruns_from_split(tiny: TinyRepository) -> None:
+    tiny.edit("conf/split/_base.yaml", {"seed": 1})
+    assert tiny.repro() == EVERY_STAGE[3:]
+
+
+def test_a_comment_in_the_model_file_reruns_from_train(tiny: TinyRepository) -> None:
+    with (tiny.root / "stages/dti/models/drugban/network.py").open("a") as stream:
+        stream.write("\n# A comment.\n")
+    ran = tiny.repro()
+    # Training is deterministic, so what follows only because of train's outs does not run.
+    assert ran[0] == "train"
+    assert set(ran) <= {"train", "evaluate", "promote", "report"}
+    assert "baselines" not in ran
+
+
+def test_a_killed_stage_is_rebuilt_whole(tiny: TinyRepository) -> None:
+    tiny.edit("conf/trainer/default.yaml", {"max_epochs": 3})
+    tiny.run("python", "-m", "stages.dti.compose")
+    process = subprocess.Popen(
+        ["dvc", "repro", "train"],
+        cwd=tiny.root,
+        env=tiny.environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    record = tiny.root / "models/candidate"
+    # DVC removes the stage's outs when it starts it; that is the middle that we wait for.
+    while record.exists() and process.poll() is None and time.monotonic() < deadline:
+        os.sched_yield()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tiny.root / "models/candidate").exists()
+    for lock in (tiny.root / ".dvc/tmp").glob("*lock*"):
+        if lock.is_file():
+            lock.unlink()
+    assert tiny.repro()[0] == "train"
+    assert (tiny.root / "models/candidate/weights.safetensors").exists()
+    assert tiny.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+
+
+def test_exp_run_trains_the_model_that_it_names(tiny: TinyRepository) -> None:
+    tiny.run("dvc", "exp", "run", "-S", "model=gradient_boosting", "-n", "boosted")
+    lock = yaml.safe_load((tiny.root / "dvc.lock").read_text())
+    assert lock["stages"]["train"]["params"]["params.yaml"]["model"]["name"] == "gradient_boosting"
+    metrics = json.loads((tiny.root / "reports/metrics.json").read_text())
+    assert metrics["candidate"]["model"] == "gradient_boosting"
+    assert json.loads((tiny.root / "models/candidate/model.json").read_text())["name"] == (
+        "gradient_boosting"
+    )
+    names = _mlflow_run_names(tiny, "drug_repurposing_training")
+    assert "gradient_boosting" in names
+    difference = tiny.run("dvc", "metrics", "diff", "--json").stdout
+    assert "drugban" in difference
+    tiny.run("dvc", "plots", "diff", "HEAD", "-o", "plots_page")
+    assert (tiny.root / "plots_page/index.html").exists()
+
+
+def test_a_queued_grid_runs_every_point(tiny: TinyRepository) -> None:
+    tiny.run(
+        "dvc", "exp", "run", "--queue",
+        "-S", "model=base_rate,nearest_neighbour", "-S", "evaluate.bootstrap_samples=100,110",
+    )  # fmt: skip
+    tiny.run("dvc", "exp", "run", "--run-all")
+    table = json.loads(tiny.run("dvc", "exp", "show", "--json").stdout)
+    points = {
+        (
+            experiment["revs"][0]["data"]["params"]["params.yaml"]["data"]["model"]["name"],
+            experiment["revs"][0]["data"]["params"]["params.yaml"]["data"]["evaluate"][
+                "bootstrap_samples"
+            ],
+        )
+        for revision in table
+        for experiment in revision.get("experiments") or []
+        if experiment["revs"][0].get("data")
+    }
+    assert {(m, n) for m in ("base_rate", "nearest_neighbour") for n in (100, 110)} <= points
+
+
+def test_multirun_writes_below_its_own_folders(tiny: TinyRepository) -> None:
+    tiny.run("python", "-m", "stages.train", "-m", "model=base_rate,logistic_regression")
+    names = {
+        json.loads(path.read_text())["name"]
+        for path in (tiny.root / "multirun").glob("*/*/*/models/candidate/model.json")
+    }
+    assert names == {"base_rate", "logistic_regression"}
+    assert tiny.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    assert tiny.run("git", "status", "--porcelain").stdout == ""
+
+
+def _mlflow_run_names(tiny: TinyRepository, experiment: str) -> list[str]:
+    script = (
+        "from mlflow import MlflowClient; c = MlflowClient('sqlite:///mlflow.db'); "
+        f"e = c.get_experiment_by_name('{experiment}').experiment_id; "
+        "print([r.info.run_name for r in c.search_runs([e])])"
+    )
+    names: list[str] = json.loads(tiny.run("python", "-c", script).stdout.replace("'", '"'))
+    return names

@@ -1,0 +1,201 @@
+"""What an inference worker does with joined requests, without HTTP."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve.api import PredictionAPI
+from serve.golden import check_golden
+from serve.schemas import (
+    DrugInfo,
+    DrugTargetPair,
+    PredictionRow,
+    PredictionRows,
+    PredictOne,
+    PredictSeveral,
+    TargetInfo,
+)
+from serve.scoring import Scorer
+from serve.settings import load_settings
+from stages.dti.config.serve import ServeConfig
+from stages.dti.errors import ModelError
+from stages.dti.predictor import Pair, Predictor
+
+ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
+
+
+@pytest.fixture(scope="module")
+def config() -> ServeConfig:
+    return load_settings([], {}).serve
+
+
+@pytest.fixture(scope="module")
+def scorer(model_folder: Path, config: ServeConfig) -> Scorer:
+    return Scorer.load(model_folder, config)
+
+
+def known(scorer: Scorer, row: int) -> str:
+    """Return an id that the model knows."""
+    target_id: str = scorer.predictor.content.reference.targets["target_id"].iloc[row]
+    return target_id
+
+
+def one(smiles: str, **target: str) -> PredictOne:
+    return PredictOne(drug=DrugInfo(smiles=smiles), target=TargetInfo(**target))
+
+
+def row_of(scorer: Scorer, request: PredictOne) -> PredictionRow:
+    (row,) = scorer.answer([request])
+    assert isinstance(row, PredictionRow)
+    return row
+
+
+def test_joined_requests_are_answered_as_alone(scorer: Scorer) -> None:
+    requests: list[PredictOne | PredictSeveral] = [
+        one(ASPIRIN, target_id=known(scorer, 0)),
+        PredictSeveral(
+            pairs=[
+                DrugTargetPair(drug=DrugInfo(smiles=text), target=TargetInfo(target_id=target))
+                for text, target in (("not one", known(scorer, 1)), ("CCO", known(scorer, 2)))
+            ],
+            return_confidence=False,
+        ),
+        one("c1ccccc1", target_id="nowhere"),
+    ]
+    joined = scorer.answer(requests)
+    assert joined == [scorer.answer([request])[0] for request in requests]
+    assert isinstance(joined[0], PredictionRow)
+    assert isinstance(joined[1], PredictionRows)
+    assert [row.status for row in joined[1].predictions] == ["invalid", "ok"]
+
+
+def test_limits_make_a_row_invalid(scorer: Scorer, config: ServeConfig) -> None:
+    row = row_of(scorer, one("C" * (config.max_smiles_length + 1), target_id=known(scorer, 0)))
+    assert row.status == "invalid"
+    assert row.reason == "the SMILES has 2001 characters; the server takes 2000"
+    row = row_of(scorer, one(ASPIRIN, sequence="M" * (config.max_sequence_length + 1)))
+    assert row.reason == "the sequence has 40001 characters; the server takes 40000"
+
+
+@pytest.mark.parametrize(
+    ("smiles", "target", "reason"),
+    [
+        ("", {"target_id": "O00141"}, "the SMILES is empty"),
+        ("C\x00C", {"target_id": "O00141"}, ""),
+        (ASPIRIN, {}, "neither a sequence nor an id"),
+        (ASPIRIN, {"sequence": ""}, ""),
+        (ASPIRIN, {"sequence": "MK"}, "2 residues"),
+        (ASPIRIN, {"sequence": "MKT1" * 10}, "1"),
+    ],
+)
+def test_reasons(scorer: Scorer, smiles: str, target: dict[str, Any], reason: str) -> None:
+    row = row_of(scorer, one(smiles, **target))
+    assert row.status == "invalid"
+    assert row.reason
+    assert reason in row.reason
+
+
+def test_sequence_decides_over_an_id(scorer: Scorer) -> None:
+    sequence = scorer.predictor.content.reference.targets["sequence"].iloc[1]
+    row = row_of(scorer, one(ASPIRIN, target_id=known(scorer, 0), sequence=sequence))
+    assert row.target_id == known(scorer, 0)
+    assert row.known_target_id == known(scorer, 1)
+
+
+def test_two_ids_of_different_proteins(scorer: Scorer) -> None:
+    row = row_of(scorer, one(ASPIRIN, target_id=known(scorer, 0), uniprot_id=known(scorer, 1)))
+    assert row.status == "invalid"
+    assert row.reason is not None
+    assert "different proteins" in row.reason
+
+
+def test_failing_request_fails_alone(
+    scorer: Scorer, config: ServeConfig, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = PredictionAPI(config, model_folder)
+    api._scorer = scorer
+    direct = Predictor.predict
+
+    def predict(self: Predictor, pairs: list[Pair]) -> Any:
+        if any(pair.smiles == "CCO" for pair in pairs):
+            raise RuntimeError("a bug that one molecule brings out")
+        return direct(self, pairs)
+
+    monkeypatch.setattr(Predictor, "predict", predict)
+    good = one(ASPIRIN, target_id=known(scorer, 0))
+    answers = api.predict([good, one("CCO", target_id=known(scorer, 0)), good])
+    assert answers[1] is None
+    assert answers[0] == answers[2] == row_of(scorer, good)
+
+
+@pytest.mark.parametrize(
+    ("change", "passed", "words"),
+    [
+        (0.0, True, "3 golden predictions came out bit for bit"),
+        (5e-5, True, "within 5.0e-05"),
+        (2e-4, False, "golden pair 2 scored"),
+        (float("nan"), False, "golden pair 2 scored"),
+    ],
+)
+@pytest.mark.parametrize("number", ["score", "probability"])
+def test_golden_predictions(
+    model_folder: Path, tmp_path: Path, number: str, change: float, passed: bool, words: str
+) -> None:
+    golden = json.loads((model_folder / "golden.json").read_text())
+    golden["pairs"][1][number] += change
+    (tmp_path / "golden.json").write_text(json.dumps(golden))
+    verdict = check_golden(Predictor.load(model_folder), tmp_path)
+    assert verdict.passed is passed
+    assert words in verdict.detail
+
+
+def test_golden_pair_that_is_refused(model_folder: Path, tmp_path: Path) -> None:
+    golden = json.loads((model_folder / "golden.json").read_text())
+    golden["pairs"][0]["smiles"] = "C1CC"
+    (tmp_path / "golden.json").write_text(json.dumps(golden))
+    verdict = check_golden(Predictor.load(model_folder), tmp_path)
+    assert not verdict.passed
+    assert "golden pair 1 was refused" in verdict.detail
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"pairs": []}', '{"pairs": [{"smiles": "C"}]}', None]
+)
+def test_unreadable_golden_predictions(
+    model_folder: Path, tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "golden.json").write_text(content)
+    with pytest.raises(ModelError, match=r"golden\.json"):
+        check_golden(Predictor.load(model_folder), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("version.json", "{}", "lacks 'version'"),
+        ("version.json", "[]", "no JSON object"),
+        ("metrics.json", "{", "cannot be read"),
+        ("metrics.json", None, "exported"),
+    ],
+)
+def test_folder_that_was_not_exported(
+    model_folder: Path,
+    config: ServeConfig,
+    tmp_path: Path,
+    name: str,
+    content: str | None,
+    message: str,
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder, folder)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    with pytest.raises(ModelError, match=message):
+        Scorer.load(folder, config)

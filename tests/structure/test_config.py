@@ -1,0 +1,128 @@
+"""The configuration: every option composes and is valid; params.yaml, dvc.yaml and code agree."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvc.utils.hydra import compose_and_dump
+from omegaconf import OmegaConf
+
+from stages.dti.compose import PARAMS, compose, main
+from stages.dti.config.schema import SCHEMA, check
+from stages.dti.errors import ConfigError
+from stages.dti.stage import SECTIONS, SIDE_CHANNELS, sections_of, typed_sections
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PIPELINE: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+
+
+def options() -> list[str]:
+    """Every option of every group, as the override that chooses it."""
+    conf = REPOSITORY / "conf"
+    return [
+        f"{path.parent.relative_to(conf)}={path.stem}"
+        for path in sorted(conf.glob("*/*.yaml"))
+        if not path.stem.startswith("_")
+    ]
+
+
+def plain(overrides: list[str]) -> dict[str, Any]:
+    container = OmegaConf.to_container(compose(overrides))
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def test_params_yaml_is_the_default_composition() -> None:
+    committed = yaml.safe_load((REPOSITORY / PARAMS).read_text())
+    assert committed == plain([]), "params.yaml differs from conf/; run `make params`, then commit"
+
+
+def test_params_yaml_is_what_dvc_itself_composes(tmp_path: Path) -> None:
+    compose_and_dump(
+        tmp_path / PARAMS, str(REPOSITORY / "conf"), None, "config", str(REPOSITORY), []
+    )
+    assert (tmp_path / PARAMS).read_text() == (REPOSITORY / PARAMS).read_text()
+
+
+MANDATORY = {
+    "dataset=bindingdb_dump": ["dataset.sources.bindingdb_dump.files.dump.url=dump.tsv"],
+    "dataset=custom": ["dataset.sources.custom.files.pairs.url=pairs.csv"],
+}
+"""Options that name a file which only the user knows."""
+
+
+@pytest.mark.parametrize("option", options())
+def test_every_option_composes_and_is_valid(option: str) -> None:
+    check(plain([option, *MANDATORY.get(option, [])]))
+
+
+def test_sections_are_listed_once_each() -> None:
+    assert set(SECTIONS) == set(SCHEMA)
+    assert set(plain([])) == set(SCHEMA)
+
+
+def test_an_unknown_key_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"split\.sede: unknown key; did you mean 'seed'"):
+        check(plain(["+split.sede=3"]))
+    with pytest.raises(ConfigError, match="did you mean 'seed'"):
+        compose(["split.sede=3"])
+
+
+def test_an_unknown_section_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"modle: unknown section; did you mean 'model'"):
+        check(plain(["+modle.name=drugban"]))
+
+
+def test_an_unknown_key_of_a_union_member_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"unknown key; did you mean 'dropout'"):
+        check(plain(["+model.dropuot=0.3"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("split.train_fraction=0.9", "must sum to 1"),
+        ("split.seed=-1", "greater than or equal to 0"),
+        ("trainer.learning_rate=fast", "valid number"),
+        ("trainer.pairs_per_target=1000", "above batch_size"),
+        ("evaluate.similarity_edges=[0.5,0.2]", "must increase"),
+        ("model.dropout=1.5", "less than 1"),
+        ("standardise.min_residues=50000", "above max_residues"),
+    ],
+)
+def test_bad_values_are_refused_with_their_place(override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        check(plain([override]))
+    assert override.split(".")[0] in str(caught.value)
+
+
+def test_compose_writes_nothing_when_the_configuration_is_bad(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = (REPOSITORY / PARAMS).read_bytes()
+    assert main(["split.train_fraction=0.9"]) == 1
+    assert "must sum to 1" in capsys.readouterr().err
+    assert (REPOSITORY / PARAMS).read_bytes() == before
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_declared_params_are_the_sections_that_the_stage_reads(stage: str) -> None:
+    run = importlib.import_module(f"stages.{stage}").run
+    read = set(sections_of(run)) - set(SIDE_CHANNELS)
+    assert set(PIPELINE[stage]["params"]) == read
+
+
+def test_a_stage_is_given_only_its_sections() -> None:
+    run = importlib.import_module("stages.split").run
+    assert set(typed_sections(run, compose())) == {"split"}
+
+
+def test_a_missing_section_says_how_to_compose() -> None:
+    run = importlib.import_module("stages.split").run
+    config = OmegaConf.create({"model": {"name": "base_rate"}})
+    with pytest.raises(ConfigError, match="make params"):
+        typed_sections(run, config)

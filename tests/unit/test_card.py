@@ -1,0 +1,237 @@
+"""The model card says what the reports say, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from stages.dti.config.dataset import Columns, DatasetConfig, LabelRule, Source, SourceFile
+from stages.dti.config.environment import EnvironmentConfig
+from stages.dti.config.features import FeaturesConfig
+from stages.dti.config.model import NearestNeighbourConfig
+from stages.dti.config.promote import PromoteConfig
+from stages.dti.config.standardise import StandardiseConfig
+from stages.dti.evaluation.calibration import Calibration
+from stages.dti.features.store import PairData, Scaler, Scalers
+from stages.dti.lifecycle.card import COLUMNS, Measured, model_card
+from stages.dti.lifecycle.gates import decide
+from stages.dti.model_folder import ModelFolder, Reference
+from stages.dti.models.base import FitContext, Model
+
+
+class Silent(Model):
+    """A model that a card is written of; it is never asked."""
+
+    @classmethod
+    def fit(cls, config: Any, train: PairData, validation: PairData, context: FitContext) -> Silent:
+        raise AssertionError
+
+    def score(self, pairs: PairData) -> NDArray[np.float64]:
+        raise AssertionError
+
+    def save(self, folder: Path) -> None:
+        raise AssertionError
+
+    @classmethod
+    def load(cls, config: Any, folder: Path) -> Silent:
+        raise AssertionError
+
+
+def table(value: float, model: str | None = None) -> dict[str, Any]:
+    measured = {
+        metric: {"value": value, "low": value - 0.05, "high": value + 0.05} for metric in COLUMNS
+    }
+    named = {} if model is None else {"model": model}
+    return named | {"n": 100, "prevalence": 0.25, "threshold": 0.5} | measured
+
+
+def stratum(name: str, n: int, value: float | None) -> dict[str, Any]:
+    entry = {"value": value, "low": None, "high": None}
+    models = {"candidate": {"auroc": entry, "auprc": entry}}
+    counted = {"name": name, "n": n, "prevalence": 0.25 if n else None, "models": models}
+    return counted if value is not None else counted | {"reason": "no test pair belongs here"}
+
+
+def distribution(median: float) -> dict[str, Any]:
+    return {"measure": "some measure", "quantiles": {"median": median}}
+
+
+DIFFERENCE = {"value": 0.3, "low": 0.2, "high": 0.4}
+METRICS: dict[str, Any] = {
+    "candidate": table(0.8, "nearest_neighbour"),
+    "baselines": {"base_rate": table(0.5)},
+    "differences": {"base_rate": {"auroc": DIFFERENCE, "auprc": DIFFERENCE}},
+    "test": {"n": 100, "prevalence": 0.25, "drugs": 50, "targets": 12},
+}
+
+
+@pytest.fixture
+def measured() -> Measured:
+    scaler = Scaler(np.zeros(1, np.float32), np.ones(1, np.float32))
+    targets = [f"T{number}" for number in range(12)]
+    model = ModelFolder(
+        config=NearestNeighbourConfig(name="nearest_neighbour", neighbours=7),
+        model=Silent(),
+        scalers=Scalers(scaler, scaler),
+        features=FeaturesConfig(
+            fingerprint_radius=2, fingerprint_bits=64, max_residues=1200, kmer_bins=0
+        ),
+        standardise=StandardiseConfig(
+            keep_largest_fragment=True,
+            neutralise_charges=True,
+            keep_stereochemistry=True,
+            max_heavy_atoms=290,
+            min_residues=20,
+            max_residues=40000,
+        ),
+        calibration=Calibration(method="platt", slope=1.0, intercept=0.0),
+        threshold=0.375,
+        threshold_metric="mcc",
+        reference=Reference(
+            smiles=["CCO", "CCN"],
+            fingerprints=np.zeros((2, 8), np.uint8),
+            targets=pd.DataFrame(
+                {"target_id": targets, "target_name": None, "sequence": targets, "in_train": True}
+            ),
+            # 12 targets: ten with two pairs, two with one: the ten hold 20 of 22.
+            pairs=np.array(
+                [(d, t) for t in range(12) for d in range(2 if t < 10 else 1)], np.int32
+            ),
+        ),
+        seed=3,
+        dataset="kiba",
+        data_sha256={"data/interim/interactions.parquet": "e" * 64},
+        validation_metrics={},
+    )
+    source = Source(
+        format="pairs",
+        files={"pairs": SourceFile(url="pairs.csv")},
+        columns=Columns(affinity="kd_nm"),
+        label=LabelRule(
+            rule="threshold",
+            unit="nM",
+            stronger="lower",
+            positive_threshold=100,
+            negative_threshold=10000,
+        ),
+        licence="CC BY-SA | 3.0",
+        homepage="https://example.org",
+    )
+    decision = decide(
+        METRICS,
+        "f" * 64,
+        None,
+        PromoteConfig(
+            metric="auroc",
+            floor=0.7,
+            must_beat=["base_rate"],
+            must_beat_margin=0,
+            max_loss_to_previous=0,
+            golden_pairs=1,
+        ),
+        EnvironmentConfig(name="dev", alias="production", promotion="automatic"),
+    )
+    part = {"pairs": 80, "drugs": 40, "targets": 12, "positives": 20}
+    return Measured(
+        model=model,
+        dataset=DatasetConfig(sources={"assays": source}),
+        prepare={
+            "rows_read": 1200,
+            "rows_merged": 100,
+            "rows_rejected": 100,
+            "rejected_by_reason": {"invalid_smiles": 60, "conflicting_labels": 40},
+            "pairs": 1000,
+            "drugs": 500,
+            "targets": 12,
+            "positives": 250,
+            "prevalence": 0.25,
+        },
+        leakage={
+            "kind": "random",
+            "seed": 5,
+            "parts": {"train": part, "test": part},
+            "overlap": {"test_train": {"pairs": 0, "drugs": 33, "targets": 11}},
+            "test_pairs": {
+                "drug_seen_fraction": 0.9,
+                "target_seen_fraction": 1.0,
+                "neither_seen_fraction": 0.0,
+            },
+            "nearest_train_similarity": {"drug": distribution(0.61), "target": distribution(1.0)},
+        },
+        validation={"quality_score": 99.5, "checks_passed": 19, "checks_total": 20},
+        training={
+            "epochs": 0,
+            "best_epoch": None,
+            "val_pairs": 77,
+            "val_auroc": 0.81,
+            "val_auprc": 0.7,
+        },
+        metrics=METRICS,
+        strata={
+            "seen": [
+                stratum("drug seen, target seen", 90, 0.85),
+                stratum("drug unseen, target seen", 10, 0.6),
+                stratum("drug unseen, target unseen", 0, None),
+            ],
+            "drug_similarity": [stratum("0 to below 0.3", 10, 0.65)],
+        },
+        decision=decision,
+    )
+
+
+def test_card_states_what_was_measured(measured: Measured) -> None:
+    card = model_card(measured)
+    for fact in (
+        "# Model card: nearest_neighbour",
+        "| assays | CC BY-SA \\| 3.0 | https://example.org | "
+        "interacts if ≤ 100 nM, does not if ≥ 10,000 nM |",
+        "1,200 rows were read; 100 were merged as repeats of a pair and 100 refused "
+        "(conflicting_labels 40, invalid_smiles 60)",
+        "1,000 pairs of 500 drugs and 12 targets, 250 of them interacting (25.0%)",
+        "99.5 of 100, 19 of 20 checks passed",
+        "## Split: random, seed 5",
+        "Test shares 0 pairs, 33 drugs and 11 targets with train",
+        "neighbours 7",
+        "not fitted step by step",
+        "threshold (0.3750 on the probability, for the best mcc)",
+        "77 validation pairs, where AUROC was 0.810",
+        "| **nearest_neighbour (this model)** | 0.800 (0.750 to 0.850) |",
+        "| base_rate | 0.500 (0.450 to 0.550) |",
+        "Strongest baseline by AUROC: better than base_rate",
+        "Weakest where measured: drug unseen, target seen, AUROC 0.600",
+        "nothing is claimed: drug unseen, target unseen (no test pair belongs here)",
+        "the 10 most frequent targets hold 91% of them",
+        f"| model | `{'f' * 64}` |",
+        f"| data/interim/interactions.parquet | `{'e' * 64}` |",
+        "## Ethics",
+        "## Intended use",
+    ):
+        assert fact in card
+
+
+def test_tables_are_whole(measured: Measured) -> None:
+    rows = [line for line in model_card(measured).splitlines() if line.startswith("|")]
+    widths = {}
+    for previous, line in zip(["", *rows], rows, strict=False):
+        cells = line.replace("\\|", "").count("|")
+        if set(line) <= set("| -"):
+            widths[previous] = cells
+            assert cells == previous.count("|")
+    assert len(widths) == 6
+
+
+def test_a_cold_split_makes_no_excuse_for_a_random_one(measured: Measured) -> None:
+    cold = replace(measured, leakage={**measured.leakage, "kind": "cold_pair"})
+    excuse = "say little about drugs or targets far from train"
+    assert excuse in model_card(measured)
+    assert excuse not in model_card(cold)
+
+
+def test_the_same_facts_give_the_same_bytes(measured: Measured) -> None:
+    assert model_card(measured) == model_card(measured)

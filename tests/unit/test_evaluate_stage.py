@@ -1,0 +1,450 @@
+"""The stage on measured kinase pairs of the sample, with the cheap models, MLflow included."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from omegaconf import OmegaConf
+from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, roc_auc_score
+
+from stages.dti.compose import compose
+from stages.dti.config.base import SectionT, build
+from stages.dti.config.evaluate import EvaluateConfig
+from stages.dti.config.features import FeaturesConfig
+from stages.dti.config.model import ModelConfig
+from stages.dti.config.standardise import StandardiseConfig
+from stages.dti.config.tracking import TrackingConfig
+from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.data.keys import drug_key, target_key
+from stages.dti.data.standardise import standardise_smiles
+from stages.dti.errors import ConfigError, DataError, DtiError, ModelError
+from stages.dti.features.drugs import featurize_drugs
+from stages.dti.features.store import FeatureStore, Scaler, Scalers
+from stages.dti.features.targets import featurize_targets
+from stages.dti.lifecycle.tracking import MODEL_TAG, configure
+from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
+from stages.dti.model_folder import ModelFolder
+from stages.dti.models.base import FitContext
+from stages.dti.paths import (
+    BASELINES,
+    CANDIDATE,
+    DRUGS,
+    EVALUATION,
+    EVALUATION_PLOTS,
+    FEATURES,
+    INTERACTIONS,
+    METRICS,
+    ROOT,
+    SAMPLE,
+    SPLITS,
+    TARGETS,
+    Paths,
+)
+from stages.dti.predictor import Pair, Predictor
+from stages.dti.scoring import load_models, read_test_pairs, score
+from stages.dti.training.classical import fit_classical
+from stages.dti.training.export import finish, load_training_data
+from stages.evaluate import run
+
+DEFAULTS: Any = OmegaConf.to_container(compose())
+
+
+def section(kind: type[SectionT], name: str, **changes: Any) -> SectionT:
+    """Return a section as conf/ has it, with a few fields changed."""
+    return build(kind, DEFAULTS[name] | changes, name)
+
+
+EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100)
+FEATURE_PARAMETERS = section(FeaturesConfig, "features", fingerprint_bits=512, kmer_bins=64)
+STANDARDISE = section(StandardiseConfig, "standardise")
+TRAINER = section(TrainerConfig, "trainer", threads=1)
+TRAIN = section(TrainConfig, "train")
+MODELS: dict[str, dict[str, Any]] = {
+    "candidate": DEFAULTS["baselines"]["logistic_regression"],
+    "base_rate": DEFAULTS["baselines"]["base_rate"],
+    "nearest_neighbour": DEFAULTS["baselines"]["nearest_neighbour"],
+}
+
+
+def write_tables(root: Path) -> None:
+    """Write the pairs of ten targets as ``prepare`` and ``split`` would.
+
+    Every tenth drug and the last target are kept out of train.
+    """
+    sample = ROOT / SAMPLE
+    pairs = pd.read_csv(sample / "interactions.csv")
+    frequent = pairs["target_id"].value_counts(sort=True).index[:10]
+    pairs = pairs[pairs["target_id"].isin(frequent)].reset_index(drop=True)
+    drugs = pd.read_csv(sample / "drugs.csv").merge(pairs[["drug_id"]].drop_duplicates())
+    targets = pd.read_csv(sample / "targets.csv").merge(pairs[["target_id"]].drop_duplicates())
+    drugs["smiles"] = [standardise_smiles(smiles, STANDARDISE) for smiles in drugs["smiles"]]
+    drugs["drug_key"] = drugs["smiles"].map(drug_key)
+    targets["target_key"] = targets["sequence"].map(target_key)
+    targets["target_name"] = targets["target_id"]
+
+    pairs = pairs.merge(drugs[["drug_id", "drug_key"]]).merge(targets[["target_id", "target_key"]])
+    pairs["label"] = (pairs["affinity"] >= 12.1).astype("int8")
+    pairs["source"] = "kiba_sample"
+    pairs = pairs.drop_duplicates(["drug_key", "target_key"]).reset_index(drop=True)
+    held_out = pairs["drug_key"].isin(drugs["drug_key"][::10]) | (
+        pairs["target_id"] == frequent[-1]
+    )
+    turn = np.arange(len(pairs)) % 10
+    part = np.select([held_out, turn == 0, turn < 3], ["test", "test", "val"], "train")
+    for artefact, table in (
+        (DRUGS, drugs[["drug_key", "drug_id", "smiles"]]),
+        (TARGETS, targets[["target_key", "target_id", "target_name", "sequence"]]),
+        (INTERACTIONS, pairs[["drug_key", "target_key", "label", "source"]]),
+        (SPLITS, pairs[["drug_key", "target_key"]].assign(split=part)),
+    ):
+        (root / artefact).parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(root / artefact, index=False)
+
+
+def write_features(root: Path) -> None:
+    drugs, targets = pd.read_parquet(root / DRUGS), pd.read_parquet(root / TARGETS)
+    drug_features, _ = featurize_drugs(drugs["smiles"].tolist(), FEATURE_PARAMETERS)
+    target_features, _ = featurize_targets(targets["sequence"].tolist(), FEATURE_PARAMETERS)
+    (root / FEATURES).mkdir()
+    FeatureStore(
+        drugs=drug_features,
+        targets=target_features,
+        scalers=Scalers(
+            Scaler.fit(drug_features.descriptors), Scaler.fit(target_features.descriptors)
+        ),
+        drug_table=drugs[["drug_key", "smiles"]],
+        target_table=targets[["target_key", "sequence"]],
+        metadata={"parameters": FEATURE_PARAMETERS.model_dump()},
+    ).save(root / FEATURES)
+
+
+def fit_model(root: Path, plain: dict[str, Any]) -> ModelFolder:
+    data = load_training_data(Paths(inputs=root, outputs=root))
+    config = build(ModelConfig, plain, "model").root
+    context = FitContext(seed=0, trainer=TRAINER, workdir=root, on_epoch=lambda _: None)
+    model = fit_classical(config, data.train, data.validation, context)
+    return finish(model, config, data, TRAIN, STANDARDISE)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the stage reads."""
+    root = tmp_path_factory.mktemp("inputs")
+    write_tables(root)
+    write_features(root)
+    for name, plain in MODELS.items():
+        folder = root / (CANDIDATE if name == "candidate" else BASELINES / name)
+        folder.mkdir(parents=True)
+        fit_model(root, plain).save(folder)
+    return root
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
+        yield TrackingConfig(
+            uri=f"sqlite:///{folder}/mlflow.db",
+            experiment_prefix="test",
+            registered_model="DrugBAN",
+            system_metrics=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def outputs(
+    inputs: Path, tracking: TrackingConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """All that the stage writes."""
+    root = tmp_path_factory.mktemp("outputs")
+    run(Paths(inputs=inputs, outputs=root), evaluate=EVALUATE, tracking=tracking)
+    return root
+
+
+@pytest.fixture(scope="module")
+def metrics(outputs: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((outputs / METRICS).read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def predictions(outputs: Path) -> pd.DataFrame:
+    return pd.read_parquet(outputs / EVALUATION / "predictions.parquet")
+
+
+@pytest.fixture
+def changed(inputs: Path, tmp_path: Path) -> Path:
+    """A copy of the inputs that a test may damage."""
+    return Path(shutil.copytree(inputs, tmp_path / "changed"))
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_writes_the_promised_files_and_no_others(outputs: Path) -> None:
+    curves = ("confusion", "precision_recall", "reliability", "roc")
+    assert sorted(files_below(outputs)) == sorted(
+        [
+            "reports/metrics.json",
+            "reports/evaluation/predictions.parquet",
+            "reports/evaluation/strata.json",
+            *(f"reports/evaluation/pictures/{name}.png" for name in (*curves, "strata")),
+            *(f"reports/plots/evaluation/{name}.csv" for name in curves),
+        ]
+    )
+
+
+def test_metrics_file_has_its_shape(metrics: dict[str, Any], predictions: pd.DataFrame) -> None:
+    assert set(metrics) == {"candidate", "baselines", "differences", "test"}
+    assert metrics["candidate"]["model"] == "logistic_regression"
+    assert set(metrics["baselines"]) == {"base_rate", "nearest_neighbour"}
+    assert metrics["test"] == {
+        "n": len(predictions),
+        "prevalence": round(float(predictions["label"].mean()), 6),
+        "drugs": predictions["drug_key"].nunique(),
+        "targets": predictions["target_key"].nunique(),
+    }
+    for baseline in metrics["baselines"]:
+        assert set(metrics["differences"][baseline]) == {"auroc", "auprc"}
+
+
+def test_metrics_equal_scikit_learn_on_the_predictions(
+    metrics: dict[str, Any], predictions: pd.DataFrame
+) -> None:
+    labels = predictions["label"]
+    for name, table in {"candidate": metrics["candidate"], **metrics["baselines"]}.items():
+        scores = predictions[f"{name}_score"]
+        probabilities = predictions[f"{name}_probability"]
+        for metric, expected in {
+            "auroc": roc_auc_score(labels, scores),
+            "auprc": average_precision_score(labels, scores),
+            "brier": brier_score_loss(labels, probabilities),
+            "accuracy": accuracy_score(labels, probabilities >= table["threshold"]),
+        }.items():
+            assert table[metric]["value"] == pytest.approx(expected, abs=1e-5), (name, metric)
+            assert table[metric]["low"] <= table[metric]["value"] <= table[metric]["high"]
+
+
+def test_differences_are_those_of_the_tables(metrics: dict[str, Any]) -> None:
+    for baseline, differences in metrics["differences"].items():
+        for metric, difference in differences.items():
+            expected = (
+                metrics["candidate"][metric]["value"]
+                - metrics["baselines"][baseline][metric]["value"]
+            )
+            assert difference["value"] == pytest.approx(expected, abs=2e-6)
+    assert metrics["differences"]["base_rate"]["auroc"]["verdict"] == "better"
+
+
+def test_predictions_are_those_of_the_predictor_to_the_last_bit(
+    inputs: Path, predictions: pd.DataFrame
+) -> None:
+    test = read_test_pairs(Paths(inputs=inputs, outputs=inputs))
+    pairs = [Pair(*row) for row in test[["smiles", "sequence"]].itertuples(index=False)]
+    for name in MODELS:
+        folder = CANDIDATE if name == "candidate" else BASELINES / name
+        served = Predictor.load(inputs / folder).predict(pairs)
+        for field in ("score", "probability"):
+            expected = [getattr(prediction, field) for prediction in served]
+            np.testing.assert_array_equal(predictions[f"{name}_{field}"], expected)
+        for field in ("drug_seen", "target_seen", "drug_similarity", "target_similarity"):
+            expected = [getattr(prediction, field) for prediction in served]
+            np.testing.assert_array_equal(predictions[field], expected)
+
+
+def test_predictions_are_the_test_pairs_in_the_splits_order(
+    inputs: Path, predictions: pd.DataFrame
+) -> None:
+    splits = pd.read_parquet(inputs / SPLITS)
+    expected = splits[splits["split"] == "test"]
+    keys = ["drug_key", "target_key"]
+    assert predictions[keys].to_numpy().tolist() == expected[keys].to_numpy().tolist()
+    assert predictions["label"].dtype == np.int8
+    train = splits[splits["split"] == "train"]
+    for side in ("drug", "target"):
+        seen = predictions[f"{side}_key"].isin(train[f"{side}_key"])
+        np.testing.assert_array_equal(predictions[f"{side}_seen"], seen)
+        assert 0 < seen.sum() < len(seen)
+    assert (predictions["drug_similarity"][predictions["drug_seen"]] == 1).all()
+
+
+def test_strata_cover_the_test_pairs(outputs: Path, predictions: pd.DataFrame) -> None:
+    strata = json.loads((outputs / EVALUATION / "strata.json").read_text())
+    for kind in ("seen", "drug_similarity"):
+        assert sum(stratum["n"] for stratum in strata[kind]) == len(predictions)
+    unseen = strata["seen"][2]
+    assert set(unseen["models"]) == set(MODELS)
+    inside = predictions[~predictions["drug_seen"] & predictions["target_seen"]]
+    expected = roc_auc_score(inside["label"], inside["candidate_score"])
+    assert unseen["models"]["candidate"]["auroc"]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_confusion_rows_give_the_accuracy(outputs: Path, metrics: dict[str, Any]) -> None:
+    table = pd.read_csv(outputs / EVALUATION_PLOTS / "confusion.csv")
+    accuracy = (table["actual"] == table["predicted"]).mean()
+    assert accuracy == pytest.approx(metrics["candidate"]["accuracy"]["value"], abs=1e-6)
+
+
+def test_a_second_run_writes_the_same_bytes(
+    inputs: Path, outputs: Path, tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    run(Paths(inputs=inputs, outputs=tmp_path), evaluate=EVALUATE, tracking=tracking)
+    assert files_below(tmp_path) == files_below(outputs)
+
+
+def test_mlflow_holds_one_evaluation_per_model(
+    inputs: Path, outputs: Path, metrics: dict[str, Any], tracking: TrackingConfig
+) -> None:
+    store = configure(tracking)
+    runs = store.client.search_runs([store.experiment_id("evaluation")])
+    candidate = Predictor.load(inputs / CANDIDATE).info
+    found = [run for run in runs if run.data.tags[MODEL_TAG] == candidate.sha256]
+    assert found
+    assert found[0].data.metrics["auroc"] == metrics["candidate"]["auroc"]["value"]
+    assert found[0].data.params["model.role"] == "candidate"
+    assert found[0].data.params["evaluate.bootstrap_samples"] == "100"
+    names = {run.info.run_name for run in runs}
+    assert names == {"logistic_regression", "base_rate", "nearest_neighbour"}
+
+
+def test_models_of_other_features_get_features_of_their_own(inputs: Path) -> None:
+    paths = Paths(inputs=inputs, outputs=inputs)
+    test = read_test_pairs(paths)
+    models = load_models(paths)
+    assert list(models) == ["candidate", "base_rate", "nearest_neighbour"]
+    _, together = score(models, test)
+    other = models["base_rate"].content
+    wider = FEATURE_PARAMETERS.model_copy(update={"fingerprint_bits": 1024})
+    object.__setattr__(other, "features", wider)
+    _, apart = score(models, test)
+    for name in models:
+        np.testing.assert_array_equal(apart[name].scores, together[name].scores)
+
+
+def rewrite(root: Path, artefact: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    change(pd.read_parquet(root / artefact)).to_parquet(root / artefact, index=False)
+
+
+def no_test_pairs(root: Path) -> None:
+    rewrite(root, SPLITS, lambda table: table.assign(split="train"))
+
+
+def lost_drug(root: Path) -> None:
+    rewrite(root, DRUGS, lambda table: table.iloc[1:])
+
+
+def broken_smiles(root: Path) -> None:
+    rewrite(root, DRUGS, lambda table: table.assign(smiles=["C1CC", *table["smiles"][1:]]))
+
+
+def baseline_called_candidate(root: Path) -> None:
+    (root / BASELINES / "base_rate").rename(root / BASELINES / "candidate")
+
+
+def incomplete_candidate(root: Path) -> None:
+    (root / CANDIDATE / "calibration.json").unlink()
+
+
+def no_baselines(root: Path) -> None:
+    shutil.rmtree(root / BASELINES)
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (no_test_pairs, DataError, "no test pairs"),
+        (lost_drug, DataError, "run `dvc repro split`"),
+        (broken_smiles, DataError, "refuses .* test pairs"),
+        (baseline_called_candidate, ModelError, "rename it in the section `baselines`"),
+        (incomplete_candidate, ModelError, "calibration.json is missing"),
+        (no_baselines, DataError, "models/baselines does not exist"),
+    ],
+)
+def test_damaged_inputs_are_an_error_and_nothing_is_written(
+    damage: Callable[[Path], None],
+    error: type[DtiError],
+    message: str,
+    changed: Path,
+    tracking: TrackingConfig,
+    tmp_path: Path,
+) -> None:
+    damage(changed)
+    with pytest.raises(error, match=message):
+        run(Paths(inputs=changed, outputs=tmp_path / "out"), evaluate=EVALUATE, tracking=tracking)
+    assert files_below(tmp_path / "out") == {}
+
+
+def test_an_unusable_tracking_store_is_found_out_before_the_work(
+    inputs: Path, tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    nowhere = tracking.model_copy(update={"uri": "mlruns"})
+    with pytest.raises(DtiError, match="no model registry"):
+        run(Paths(inputs=inputs, outputs=tmp_path), evaluate=EVALUATE, tracking=nowhere)
+    assert files_below(tmp_path) == {}
+
+
+def test_two_test_pairs_of_one_class_have_values_but_no_intervals(
+    changed: Path, tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    labels = pd.read_parquet(changed / INTERACTIONS)["label"]
+    kept = labels.index[labels == 0][:2]
+    rewrite(
+        changed,
+        SPLITS,
+        lambda table: table.assign(split=np.where(table.index.isin(kept), "test", "train")),
+    )
+    out = tmp_path / "out"
+    run(Paths(inputs=changed, outputs=out), evaluate=EVALUATE, tracking=tracking)
+    made = json.loads((out / METRICS).read_text())["candidate"]
+    assert made["n"] == 2
+    assert made["auroc"]["value"] is None
+    assert made["auroc"]["reason"] == "the pairs hold one class"
+    assert made["brier"]["value"] is not None
+    assert made["brier"]["low"] is None
+    assert (out / EVALUATION / "pictures" / "roc.png").exists()
+    assert pd.read_csv(out / EVALUATION_PLOTS / "roc.csv").empty
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"similarity_edges": [0.0, 0.5, 0.4, 1.0]}, "must increase"),
+        ({"similarity_edges": [0.1, 1.0]}, "begin at 0 and end at 1"),
+        ({"similarity_edges": [0.0, 0.9]}, "begin at 0 and end at 1"),
+        ({"bootstrap_samples": 10}, "bootstrap_samples"),
+        ({"confidence": 1.0}, "confidence"),
+        ({"calibration_bins": 1}, "calibration_bins"),
+        ({"bootstrap_sample": 100}, "did you mean 'bootstrap_samples'"),
+    ],
+)
+def test_a_wrong_section_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(EvaluateConfig, EVALUATE.model_dump() | change, "evaluate")
+
+
+def test_no_number_in_the_reports_is_nan(outputs: Path) -> None:
+    def numbers(value: Any) -> list[float]:
+        if isinstance(value, dict):
+            return [number for part in value.values() for number in numbers(part)]
+        if isinstance(value, list):
+            return [number for part in value for number in numbers(part)]
+        return [value] if isinstance(value, float) else []
+
+    for path in (METRICS, EVALUATION / "strata.json"):
+        found = numbers(json.loads((outputs / path).read_text()))
+        assert found
+        assert all(math.isfinite(number) for number in found)

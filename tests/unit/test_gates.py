@@ -1,0 +1,210 @@
+"""The gate, by numbers: every rule once kept and once broken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stages.dti.atomic import write_json
+from stages.dti.config.environment import EnvironmentConfig
+from stages.dti.config.promote import PromoteConfig
+from stages.dti.errors import ConfigError
+from stages.dti.lifecycle.gates import Check, Decision, PreviousComparison, decide
+
+PROMOTE = PromoteConfig(
+    metric="auroc",
+    floor=0.7,
+    must_beat=["base_rate", "nearest_neighbour"],
+    must_beat_margin=0.0,
+    max_loss_to_previous=0.01,
+    golden_pairs=5,
+)
+DEV = EnvironmentConfig(name="dev", alias="production", promotion="automatic")
+PROD = EnvironmentConfig(name="prod", alias="production", promotion="refuse")
+SHA = "a" * 64
+
+
+def entry(value: float | None, width: float | None = 0.03) -> dict[str, float | None]:
+    if value is None or width is None:
+        return {"value": value, "low": None, "high": None}
+    return {"value": value, "low": round(value - width, 6), "high": round(value + width, 6)}
+
+
+def table(value: float | None) -> dict[str, Any]:
+    return {"n": 500, "prevalence": 0.3, "auroc": entry(value), "auprc": entry(value)}
+
+
+def metrics(
+    candidate: float | None = 0.85, width: float | None = 0.03, **baselines: float | None
+) -> dict[str, Any]:
+    values = baselines or {"base_rate": 0.5, "nearest_neighbour": 0.8, "gradient_boosting": 0.851}
+    return {
+        "candidate": {"model": "drugban", **table(candidate)},
+        "baselines": {name: table(value) for name, value in values.items()},
+        "differences": {
+            name: dict.fromkeys(
+                ("auroc", "auprc"),
+                entry(
+                    None if candidate is None or value is None else round(candidate - value, 6),
+                    width,
+                ),
+            )
+            for name, value in values.items()
+        },
+        "test": {"n": 500, "prevalence": 0.3, "drugs": 100, "targets": 20},
+    }
+
+
+def previous(
+    before: float | None, now: float | None, basis: str = "recorded"
+) -> PreviousComparison:
+    return PreviousComparison(
+        model="gradient_boosting",
+        model_sha256="b" * 64,
+        basis=basis,  # type: ignore[arg-type]
+        reason="both were evaluated on the same data and split",
+        pairs=500,
+        previous=None if basis == "none" else {"auroc": before, "auprc": before},
+        candidate=None if basis == "none" else {"auroc": now, "auprc": now},
+    )
+
+
+def judge(
+    measured: dict[str, Any] | None = None,
+    before: PreviousComparison | None = None,
+    environment: EnvironmentConfig = DEV,
+    **changes: Any,
+) -> Decision:
+    promote = PROMOTE.model_copy(update=changes)
+    return decide(measured or metrics(), SHA, before, promote, environment)
+
+
+def check(decision: Decision, name: str) -> Check:
+    [found] = [check for check in decision.checks if check.name == name]
+    return found
+
+
+def test_good_candidate_is_promoted_and_the_decision_says_why() -> None:
+    decision = judge()
+    assert decision.verdict == "promoted"
+    assert decision.gate_passed
+    assert [item.name for item in decision.checks] == [
+        "floor",
+        "beats base_rate",
+        "beats nearest_neighbour",
+        "not worse than the promoted model",
+    ]
+    assert check(decision, "floor") == Check(
+        "floor", 0.85, 0.7, True, "AUROC 0.850 is at or above the floor 0.700"
+    )
+    assert check(decision, "beats nearest_neighbour").observed == 0.05
+    assert check(decision, "not worse than the promoted model").passed is None
+    assert "promoted to production" in decision.summary
+
+
+def test_strongest_baseline_is_told_though_it_decides_nothing() -> None:
+    decision = judge()
+    assert decision.verdict == "promoted"
+    strongest = decision.strongest_baseline
+    assert strongest is not None
+    assert strongest["name"] == "gradient_boosting"
+    assert strongest["difference"] == {"value": -0.001, "low": -0.031, "high": 0.029}
+    assert strongest["words"] == (
+        "about equal to gradient_boosting: AUROC -0.001, and the interval (-0.031 to +0.029) "
+        "includes 0"
+    )
+    assert strongest["words"] in decision.summary
+
+
+@pytest.mark.parametrize(
+    ("baseline", "words"),
+    [(0.7, "better than gradient_boosting"), (0.95, "worse than gradient_boosting")],
+)
+def test_strongest_baseline_in_words(baseline: float, words: str) -> None:
+    measured = metrics(base_rate=0.5, nearest_neighbour=0.6, gradient_boosting=baseline)
+    strongest = judge(measured).strongest_baseline
+    assert strongest is not None
+    assert words in strongest["words"]
+
+
+def test_no_interval_and_no_baseline() -> None:
+    strongest = judge(metrics(width=None)).strongest_baseline
+    assert strongest is not None
+    assert "too few test pairs" in strongest["words"]
+    alone = metrics() | {"baselines": {}, "differences": {}}
+    decision = judge(alone, must_beat=[])
+    assert decision.strongest_baseline is None
+    assert decision.verdict == "promoted"
+
+
+def test_below_the_floor_is_refused() -> None:
+    decision = judge(floor=0.86)
+    assert decision.verdict == "refused"
+    assert check(decision, "floor").passed is False
+    assert "AUROC 0.850 is below the floor 0.860" in decision.summary
+    assert judge(floor=0.85).verdict == "promoted"
+
+
+def test_baseline_that_is_not_beaten_refuses() -> None:
+    equal = metrics(base_rate=0.5, nearest_neighbour=0.85, gradient_boosting=0.5)
+    decision = judge(equal)
+    assert decision.verdict == "refused"
+    assert check(decision, "beats nearest_neighbour").passed is False
+    assert check(decision, "beats base_rate").passed is True
+
+
+def test_margin_must_be_exceeded() -> None:
+    assert judge(must_beat_margin=0.049).verdict == "promoted"
+    assert judge(must_beat_margin=0.05).verdict == "refused"
+
+
+def test_unknown_baseline_is_an_error_that_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'nearest_neighbour'"):
+        judge(must_beat=["nearest_neighbor"])
+
+
+def test_loss_to_the_previous_model_beyond_the_margin_refuses() -> None:
+    name = "not worse than the promoted model"
+    assert check(judge(before=previous(0.86, 0.85)), name).passed is True
+    refused = judge(before=previous(0.861, 0.85))
+    assert check(refused, name) == Check(
+        name,
+        -0.011,
+        -0.01,
+        False,
+        "AUROC 0.850 against 0.861 of gradient_boosting on 500 test pairs: -0.011, which is not "
+        "within the allowed loss of 0.010; both were evaluated on the same data and split",
+    )
+    assert refused.verdict == "refused"
+    assert judge(before=previous(0.7, 0.85)).verdict == "promoted"
+
+
+@pytest.mark.parametrize("before", [previous(None, 0.9), previous(None, None, "none")])
+def test_previous_model_that_cannot_be_compared_does_not_block(before: PreviousComparison) -> None:
+    decision = judge(before=before)
+    assert decision.verdict == "promoted"
+    found = check(decision, "not worse than the promoted model")
+    assert found.passed is None
+    assert "not compared" in found.reason
+
+
+def test_undefined_metric_is_refused() -> None:
+    decision = judge(metrics(candidate=None))
+    assert decision.verdict == "refused"
+    assert check(decision, "floor").reason == "AUROC is undefined on the test set"
+    assert check(decision, "beats base_rate").passed is False
+
+
+def test_environment_may_refuse_what_the_gate_passes() -> None:
+    decision = judge(environment=PROD)
+    assert decision.gate_passed
+    assert decision.verdict == "refused"
+    assert "prod promotes nothing by the gate alone" in decision.summary
+    assert not judge(environment=PROD, floor=0.9).gate_passed
+
+
+def test_decision_is_json_and_the_same_twice(tmp_path: Any) -> None:
+    for name in ("one", "two"):
+        write_json(tmp_path / name, judge(before=previous(0.85, 0.85)).to_dict())
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

@@ -1,0 +1,59 @@
+"""What counts as a protein sequence, and keys of drugs and targets."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+
+from stages.dti.data.keys import drug_key, target_key
+from stages.dti.data.sequences import clean_sequence
+from stages.dti.errors import InvalidInputError
+from stages.dti.features.targets import RESIDUE_ALPHABET
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expected"),
+    [
+        ("MKTAYIAK", "MKTAYIAK"),
+        ("mkta\nyiak ", "MKTAYIAK"),
+        ("MKTAUOBZX", "MKTAUOBZX"),
+        ("MKTAYIAK*", "MKTAYIAK"),
+    ],
+)
+def test_clean(sequence: str, expected: str) -> None:
+    assert clean_sequence(sequence, 5, 10) == expected
+
+
+@pytest.mark.parametrize(
+    ("sequence", "reason"),
+    [
+        ("", "the sequence is empty"),
+        ("*", "the sequence is empty"),
+        ("MKTJYI", "'J' at residue 4 is no amino acid"),
+        ("MKT-YI", "'-' at residue 4"),
+        ("MK*AYI", r"'\*' at residue 3"),
+        ("MKTAYI1", "'1' at residue 7"),
+        ("MKTÄYI", "'Ä' at residue 4"),
+        ("MKTA", "4 residues, fewer than 5"),
+        ("MKTAYIAKQRQ", "11 residues, more than 10"),
+    ],
+)
+def test_reasons(sequence: str, reason: str) -> None:
+    with pytest.raises(InvalidInputError, match=reason):
+        clean_sequence(sequence, 5, 10)
+
+
+def test_exactly_the_letters_that_have_a_token() -> None:
+    accepted = set()
+    for code in range(128):
+        try:
+            accepted.add(clean_sequence(chr(code).upper(), 1, 1))
+        except InvalidInputError:
+            continue
+    assert accepted == set(RESIDUE_ALPHABET)
+
+
+def test_keys() -> None:
+    assert drug_key("CCO") == "D" + sha256(b"CCO").hexdigest()[:16]
+    assert target_key("MKTA") == "T" + sha256(b"MKTA").hexdigest()[:16]

@@ -1,0 +1,70 @@
+"""A stage as a process: exit codes, messages, time limit, execution record, Hydra's two doors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stages.dti.errors import DataError, StageTimeoutError
+from stages.dti.paths import INTERACTIONS, Paths
+from stages.dti.stage import time_limit
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def start(tmp_path: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """Start the split stage directly through Hydra, with its run folder in ``tmp_path``."""
+    return subprocess.run(
+        [sys.executable, "-m", "stages.split", f"hydra.run.dir={tmp_path}", *overrides],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+    )
+
+
+def test_a_value_out_of_range_stops_the_stage_before_any_work(tmp_path: Path) -> None:
+    result = start(tmp_path, "split.train_fraction=0.95")
+    assert result.returncode == 1
+    assert "error in stage split" in result.stderr
+    assert "must sum to 1" in result.stderr
+    assert "Traceback" not in result.stderr
+    record = json.loads((tmp_path / "reports/executions/split.json").read_text())
+    assert record["status"] == "failed"
+    assert "must sum to 1" in record["reason"]
+    assert record["wall_time_s"] >= 0
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_key_is_an_error(tmp_path: Path) -> None:
+    result = start(tmp_path, "+split.sede=1")
+    assert result.returncode == 1
+    assert "did you mean 'seed'" in result.stderr
+
+
+def test_time_limit_interrupts_and_names_its_setting() -> None:
+    def work() -> None:
+        with time_limit(0.05, "split"):
+            while True:
+                time.monotonic()
+
+    with pytest.raises(StageTimeoutError, match=r"raise execution\.timeout_s\.split"):
+        work()
+
+
+def test_work_within_the_limit_is_left_alone() -> None:
+    with time_limit(60, "split"):
+        total = sum(range(1000))
+    assert total == 499500
+
+
+def test_a_missing_input_says_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"interactions\.parquet does not exist.*dvc repro"):
+        Paths(tmp_path, tmp_path).read(INTERACTIONS)

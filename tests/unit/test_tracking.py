@@ -1,0 +1,382 @@
+"""MLflow tracking against a real SQLite store, and once against a real server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stages.dti.atomic import write_json
+from stages.dti.config.split import SplitConfig
+from stages.dti.config.tracking import TrackingConfig
+from stages.dti.errors import DataError, DtiError
+from stages.dti.lifecycle import tracking_uri as uri_module
+from stages.dti.lifecycle.provenance import artefact_hashes, file_sha256, folder_sha256, git_commit
+from stages.dti.lifecycle.tracking import (
+    MODEL_TAG,
+    configure,
+    find_training_run,
+    flat_metrics,
+    flat_params,
+    log_evaluation,
+    training_run,
+)
+from stages.dti.lifecycle.tracking_uri import tracking_uri
+
+SPLIT = SplitConfig(
+    kind="random",
+    train_fraction=0.8,
+    val_fraction=0.1,
+    test_fraction=0.1,
+    seed=3,
+    cluster_drug_similarity=0.6,
+    cluster_target_similarity=0.4,
+    max_overlap_fraction=0.0,
+)
+
+
+def config(uri: str, system_metrics: bool = False) -> TrackingConfig:
+    return TrackingConfig(
+        uri=uri,
+        experiment_prefix="test",
+        registered_model="DrugBAN",
+        system_metrics=system_metrics,
+    )
+
+
+@pytest.fixture(scope="module")
+def module_store(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
+    """One SQLite store for the module: its tables take a second or more to make."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    tracking = config(f"sqlite:///{folder}/mlflow.db")
+    configure(tracking)
+    return tracking
+
+
+@pytest.fixture
+def tracking(module_store: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> TrackingConfig:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return module_store
+
+
+def test_run_holds_every_parameter_hash_metric_and_artefact(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    report = tmp_path / "validation_metrics.json"
+    write_json(report, {"quality_score": 100})
+    folder = tmp_path / "validation"
+    folder.mkdir()
+    (folder / "validation.json").write_text("{}")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "weights.json").write_text("[1]")
+
+    with training_run(
+        tracking,
+        "training",
+        "logistic_regression",
+        params={"split": SPLIT, "model": {"name": "logistic_regression", "kernels": [3, 6]}},
+        data_hashes={"splits": "ab" * 32},
+        tags={"note": "first"},
+    ) as run:
+        run.log_epoch(0, {"val_auroc": 0.5, "val_loss": float("nan")})
+        run.log_epoch(1, {"val_auroc": 0.75})
+        run.log_metrics({"auroc": {"value": 0.8, "low": 0.7, "high": None}, "n": 10})
+        run.log_artifacts([report, folder])
+        sha256 = run.set_model(model)
+
+    client = configure(tracking).client
+    logged = client.get_run(run.run_id)
+    assert logged.info.status == "FINISHED"
+    assert client.get_experiment(logged.info.experiment_id).name == "test_training"
+    params = logged.data.params
+    for key, value in SPLIT.model_dump().items():
+        assert params[f"split.{key}"] == str(value)
+    assert params["model.kernels"] == "[3, 6]"
+    assert params["data_sha256.splits"] == "ab" * 32
+    assert params["data_version"] == (git_commit().commit or "unknown")
+    assert logged.data.tags["note"] == "first"
+    assert logged.data.tags[MODEL_TAG] == sha256 == folder_sha256(model)
+    assert [point.value for point in client.get_metric_history(run.run_id, "val_auroc")] == [
+        0.5,
+        0.75,
+    ]
+    assert logged.data.metrics == {"val_auroc": 0.75, "auroc": 0.8, "auroc.low": 0.7, "n": 10}
+    assert {item.path for item in client.list_artifacts(run.run_id)} == {
+        "validation_metrics.json",
+        "validation",
+    }
+    assert Path(tracking_uri(tracking).removeprefix("sqlite:///")).with_name("mlartifacts").is_dir()
+
+
+def test_failed_run_is_marked_and_the_error_passes_through(tracking: TrackingConfig) -> None:
+    with (
+        pytest.raises(ZeroDivisionError),
+        training_run(tracking, "baseline", "broken", params={}, data_hashes={}) as run,
+    ):
+        run.log_epoch(0, {"loss": 1 / 0})
+    assert configure(tracking).client.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_evaluation_names_the_run_that_trained_the_model(tracking: TrackingConfig) -> None:
+    sha256 = "c" * 64
+    with training_run(tracking, "training", "m", params={}, data_hashes={}) as run:
+        run.set_tag(MODEL_TAG, sha256)
+    log_evaluation(tracking, "m", sha256, {"auroc": {"value": 0.9}})
+
+    store = configure(tracking)
+    assert find_training_run(store, sha256) == run.run_id
+    [evaluation] = store.client.search_runs(
+        [store.experiment_id("evaluation")], filter_string=f"tags.{MODEL_TAG} = '{sha256}'"
+    )
+    assert evaluation.data.tags["training_run_id"] == run.run_id
+    assert evaluation.data.metrics == {"auroc": 0.9}
+
+
+def test_run_of_a_killed_process_does_not_stay_running(tracking: TrackingConfig) -> None:
+    script = (
+        "import os, signal\n"
+        "from stages.dti.config.tracking import TrackingConfig\n"
+        "from stages.dti.lifecycle.tracking import training_run\n"
+        f"tracking = TrackingConfig(**{tracking.model_dump()!r})\n"
+        "with training_run(tracking, 'training', 'killed', params={}, data_hashes={}) as run:\n"
+        "    print(run.run_id, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    run_id = killed.stdout.strip()
+    client = configure(tracking).client
+    assert client.get_run(run_id).info.status == "RUNNING"
+
+    with training_run(tracking, "training", "next", params={}, data_hashes={}) as run:
+        assert client.get_run(run_id).info.status == "KILLED"
+        assert client.get_run(run.run_id).info.status == "RUNNING"
+
+
+def test_two_processes_may_make_the_store_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking = config(f"sqlite:///{tmp_path}/mlflow.db")
+    script = (
+        "from stages.dti.config.tracking import TrackingConfig\n"
+        "from stages.dti.lifecycle.tracking import training_run\n"
+        f"tracking = TrackingConfig(**{tracking.model_dump()!r})\n"
+        "with training_run(tracking, 'training', 'm', params={}, data_hashes={}) as run:\n"
+        "    run.log_epoch(0, {'loss': 1.0})\n"
+    )
+    command = [sys.executable, "-c", script]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in processes:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    store = configure(tracking)
+    assert len(store.client.search_runs([store.experiment_id("training")])) == 2
+
+
+def test_store_that_fails_in_the_middle_costs_records_not_the_work(
+    tracking: TrackingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with training_run(tracking, "training", "m", params={}, data_hashes={}) as run:
+        run.log_artifact(tmp_path / "missing.json")
+    assert "did not take" in caplog.text
+    assert "missing.json" in caplog.text
+    assert configure(tracking).client.get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_system_metrics_do_not_hold_up_a_short_stage(tracking: TrackingConfig) -> None:
+    measured = config(tracking.uri, system_metrics=True)
+    with training_run(measured, "training", "short", params={}, data_hashes={}):
+        names = [thread.name for thread in threading.enumerate()]
+        assert "SystemMetricsMonitor" in names
+    assert "SystemMetricsMonitor" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_environment_variable_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///here.db")
+    assert tracking_uri(config("http://elsewhere:5000")) == f"sqlite:///{tmp_path}/here.db"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert tracking_uri(config("http://elsewhere:5000/")) == "http://elsewhere:5000"
+
+
+def test_relative_sqlite_path_is_below_the_repository_even_from_a_queued_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(uri_module, "ROOT", tmp_path)
+    assert tracking_uri(config("sqlite:///mlflow.db")) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setattr(uri_module, "ROOT", tmp_path / ".dvc/tmp/exps/standalone/tmpabc")
+    assert tracking_uri(config("sqlite:///mlflow.db")) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("./mlruns", "file path"),
+        ("file:///srv/mlruns", "file path"),
+        ("ftp://host/mlruns", "unknown kind"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+    ],
+)
+def test_store_without_a_registry_is_refused_with_one_that_works(
+    uri: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(DtiError, match=reason) as caught:
+        configure(config(uri))
+    assert "sqlite:///mlflow.db" in str(caught.value)
+
+
+def test_server_that_does_not_answer_is_named_without_its_password(
+    free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(DtiError, match="cannot be used") as caught:
+        configure(config(f"http://user:secret@127.0.0.1:{free_port}"))
+    message = str(caught.value)
+    assert f"127.0.0.1:{free_port}" in message
+    assert "secret" not in message
+    assert "MLFLOW_TRACKING_URI=sqlite:///mlflow.db" in message
+
+
+def test_file_that_is_no_database_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    broken = tmp_path / "mlflow.db"
+    broken.write_text("not a database " * 100)
+    with pytest.raises(DtiError, match="cannot be used"):
+        configure(config(f"sqlite:///{broken}"))
+    assert broken.read_text().startswith("not a database")
+
+
+def test_flat_names() -> None:
+    assert flat_params({"a": {"b": 1, "c": {"d": None}}, "e": "x"}) == {
+        "a.b": "1",
+        "a.c.d": "null",
+        "e": "x",
+    }
+    assert len(flat_params({"long": "x" * 10_000})["long"]) == 6000
+    assert flat_metrics({"model": "m", "ok": True, "f1": {"value": 1, "low": None}}) == {"f1": 1.0}
+    assert flat_metrics({"value": 2}) == {"value": 2.0}
+
+
+def test_hash_of_a_folder_is_that_of_names_and_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder, names in ((one, "ab"), (two, "ba")):
+        (folder / "deep").mkdir(parents=True)
+        for name in names:
+            (folder / "deep" / name).write_text(name)
+    assert folder_sha256(one) == folder_sha256(two)
+    assert artefact_hashes({"x": one, "f": one / "deep/a"}) == {
+        "f": file_sha256(one / "deep/a"),
+        "x": folder_sha256(one),
+    }
+    (two / "deep/a").rename(two / "deep/c")
+    assert folder_sha256(one) != folder_sha256(two)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no files"):
+        folder_sha256(tmp_path / "empty")
+
+
+def test_commit_and_whether_the_code_differs_from_it(tmp_path: Path) -> None:
+    assert git_commit(tmp_path).commit is None
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages/code.py").write_text("x = 1\n")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    state = git_commit(tmp_path)
+    assert state.commit == git("rev-parse", "HEAD")
+    assert not state.dirty
+    (tmp_path / "dvc.lock").write_text("written while the stages run")
+    assert not git_commit(tmp_path).dirty
+    (tmp_path / "stages/code.py").write_text("x = 2\n")
+    assert git_commit(tmp_path).dirty
+
+
+def test_importing_the_module_imports_no_mlflow() -> None:
+    code = "import sys, stages.dti.lifecycle.tracking; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def server(tmp_path: Path, free_port: int) -> Iterator[str]:
+    """A real MLflow server on the loopback interface, stopped with its workers at the end."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(free_port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{tmp_path}/server.db"]
+    command += ["--artifacts-destination", str(tmp_path / "artifacts")]
+    environment = os.environ | {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    try:
+        said = ""
+        for line in process.stderr:
+            said += line
+            if "Application startup complete" in line:
+                break
+        else:
+            pytest.fail(f"the MLflow server ended: {said}")
+        yield f"http://127.0.0.1:{free_port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_the_same_against_a_server(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    tracking = config("sqlite:///unused.db", system_metrics=True)
+    artefact = tmp_path / "report.json"
+    write_json(artefact, {})
+    with training_run(tracking, "training", "m", params={"split": SPLIT}, data_hashes={}) as run:
+        run.log_epoch(0, {"loss": 1.0})
+        run.log_artifact(artefact, "reports")
+    store = configure(tracking)
+    logged = store.client.get_run(run.run_id)
+    assert logged.info.status == "FINISHED"
+    assert logged.data.metrics["loss"] == 1.0
+    assert [item.path for item in store.client.list_artifacts(run.run_id, "reports")] == [
+        "reports/report.json"
+    ]
+    assert find_training_run(store, "0" * 64) is None
