@@ -62,6 +62,7 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
             restart_workers=True,
             middlewares=[(AccessLog, {})],
         )
+        self.monitor_internal = 0.5  # seconds until a killed worker is noticed
         self.app.title = "Drug-target interaction"
         self.app.version = API_VERSION
         self.app.description = (

@@ -53,5 +53,6 @@ def _with_variable(serve: ServeConfig, variable: str, key: str, value: str) -> S
         return ServeConfig.model_validate(serve.model_dump() | {key: value})
     except ValidationError as error:
         raise ConfigError(
-            f"environment variable {variable}={value!r} (serve.{key}): {error.errors()[0]['msg']}"
+            f"environment variable {variable}={value!r} (serve.{key}): "
+            f"{error.errors()[0]['msg']}; change or unset it"
         ) from None

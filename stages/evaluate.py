@@ -28,6 +28,7 @@ import pandas as pd
 from stages.dti.atomic import write_folder, write_json
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.tracking import TrackingConfig
+from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.curves import (
     confusion,
     precision_recall_curve,
@@ -39,7 +40,7 @@ from stages.dti.evaluation.pictures import Results, save_pictures
 from stages.dti.evaluation.strata import stratify
 from stages.dti.lifecycle.tracking import configure, log_evaluation
 from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
-from stages.dti.scoring import CANDIDATE_KEY, load_models, read_test_pairs, score
+from stages.dti.scoring import CANDIDATE_KEY, load_models, score
 from stages.dti.stage import main
 
 

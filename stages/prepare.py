@@ -13,7 +13,8 @@ Writes:
 - `data/interim/interactions.parquet`, one row per pair: drug_key, target_key, label (int8: 1
   interacts, 0 does not), affinity (float64, null if none), affinity_relation (`=`, or a bound),
   affinity_unit, source (several joined by `+`), source_rows (int32: raw rows merged into it),
-  published_split (`train`, `val`, `test`, null if none; of several the first of test, val, train)
+  published_split (`train`, `val`, `test`, null if none; several joined by `+`: `test+train` is a
+  pair that the source put into both, which the `published` split judges)
 - `data/interim/rejected.parquet`, every refused raw row: source, file, source_row (int64, from 1),
   drug_id, target_id, smiles, sequence, affinity_text, label_text, reason (a code of
   `prepare_records`), detail

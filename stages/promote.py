@@ -13,7 +13,8 @@ Out:
     ``reports/decision.json``: verdict, every check with its reason, the strongest baseline, the
     comparison with the model promoted before (``gates.Decision``).
 Sections:
-    ``promote``, ``environment``, ``dataset``; ``tracking`` as a side channel: the registry.
+    ``promote``, ``environment``; for the model card ``dataset`` and ``evaluate``; ``tracking`` as
+    a side channel: the registry.
 
 The registry gets a version, and its alias moves. In a run that is not the repository's own (a
 queued DVC experiment, a direct run into a Hydra folder) the version is the ``challenger``:
@@ -32,8 +33,10 @@ import pandas as pd
 from stages.dti.atomic import write_folder, write_json, write_text
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
+from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.tracking import TrackingConfig
+from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DataError
 from stages.dti.lifecycle import registry
 from stages.dti.lifecycle.card import Measured, model_card
@@ -42,6 +45,7 @@ from stages.dti.lifecycle.promotion import (
     CARD,
     MODEL,
     VERSION,
+    WRITTEN_HERE,
     Promoted,
     compare,
     fill_export,
@@ -66,7 +70,6 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.dti.predictor import Predictor
-from stages.dti.scoring import CANDIDATE_KEY, read_test_pairs
 from stages.dti.stage import main
 
 CHALLENGER = "challenger"
@@ -80,6 +83,7 @@ def run(
     promote: PromoteConfig,
     environment: EnvironmentConfig,
     dataset: DatasetConfig,
+    evaluate: EvaluateConfig,
     tracking: TrackingConfig,
 ) -> None:
     """Decide, then export and register, or leave everything as it is."""
@@ -106,8 +110,8 @@ def run(
         if decision.verdict == "promoted":
             with write_folder(paths.write(PROMOTED)) as folder:
                 predictor = fill_export(folder, candidate, metrics, test, promote.golden_pairs)
-                card = model_card(_measured(paths, predictor, dataset, metrics, decision))
-                write_text(folder / CARD, card)
+                facts = _measured(paths, predictor, dataset, evaluate, metrics, decision)
+                write_text(folder / CARD, model_card(facts))
                 _register(store, name, folder, before, decision, metrics)
             version = read_json(paths.write(PROMOTED) / VERSION)
             alias = environment.alias if own_run else CHALLENGER
@@ -120,12 +124,12 @@ def run(
 
 
 def _test_with_scores(paths: Paths) -> pd.DataFrame:
-    """Return the test pairs (``scoring.read_test_pairs``) with ``candidate_score``."""
+    """Return the test pairs (``read_test_pairs``) with ``candidate_score``."""
     test = read_test_pairs(paths)
     predictions = pd.read_parquet(paths.read(EVALUATION) / "predictions.parquet")
     keys = ["drug_key", "target_key"]
-    scored = test.merge(predictions[[*keys, f"{CANDIDATE_KEY}_score"]], on=keys, how="left")
-    unscored = int(scored[f"{CANDIDATE_KEY}_score"].isna().sum())
+    scored = test.merge(predictions[[*keys, "candidate_score"]], on=keys, how="left")
+    unscored = int(scored["candidate_score"].isna().sum())
     if unscored:
         raise DataError(
             f"{unscored} of {len(test)} test pairs have no prediction in {EVALUATION}; "
@@ -138,6 +142,7 @@ def _measured(
     paths: Paths,
     predictor: Predictor,
     dataset: DatasetConfig,
+    evaluate: EvaluateConfig,
     metrics: dict[str, Any],
     decision: Decision,
 ) -> Measured:
@@ -150,6 +155,7 @@ def _measured(
         training=read_json(paths.read(TRAINING_METRICS)),
         metrics=metrics,
         strata=read_json(paths.read(EVALUATION) / "strata.json"),
+        confidence=evaluate.confidence,
         decision=decision,
     )
 
@@ -162,7 +168,11 @@ def _register(
     decision: Decision,
     metrics: dict[str, Any],
 ) -> None:
-    """Register the export, and write the version that it has into its ``version.json``."""
+    """Register the export, and write the version that it has into its ``version.json``.
+
+    A version that is registered already gets the files beside the model anew, so that the registry
+    gives back what is exported.
+    """
     sha256 = decision.candidate["model_sha256"]
     if before is not None and before.model_sha256 != sha256:
         # A registry that was lost, or a new one, must know the model that one may roll back to.
@@ -174,7 +184,8 @@ def _register(
     if decision.previous is not None:
         previous_version = registry.find_version(store, name, decision.previous.model_sha256)
     write_json(folder / VERSION, version_facts(name, version, decision, previous_version))
-    registry.add_file(store, name, version, folder / VERSION)
+    for file in WRITTEN_HERE:
+        registry.add_file(store, name, version, folder / file)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ from stages.dti.data.check_tables import make_tables
 from stages.dti.data.checks import all_checks
 from stages.dti.data.expectations import run_checks
 from stages.dti.data.formats import read_records
-from stages.dti.data.quality import document, judge, metrics, page
+from stages.dti.data.quality import document, judge, metrics
 from stages.dti.errors import DataError
 from stages.dti.paths import RAW, VALIDATION, VALIDATION_METRICS, Paths
+from stages.dti.reporting.validation.page import validation_page
 from stages.dti.stage import main
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def run(paths: Paths, *, dataset: DatasetConfig, validate: ValidateConfig) -> No
         quality = judge(tables, results, validate)
         found = document(quality, dataset.name)
         write_json(temporary / "validation.json", found)
-        write_text(temporary / "index.html", page(found))
+        write_text(temporary / "index.html", validation_page(found))
     write_json(paths.write(VALIDATION_METRICS), metrics(quality))
     logger.info(
         "quality score %g, %d of %d checks passed, %.2f %% of %d rows usable",

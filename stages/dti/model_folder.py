@@ -157,7 +157,7 @@ class ModelFolder:
             )
         except FileNotFoundError as error:
             raise ModelError(
-                f"the model in {folder} is incomplete: {error.filename} is missing; "
+                f"the model in {folder} is incomplete, a file is missing: {error.filename or error}; "
                 "run `dvc repro`, or name another folder"
             ) from error
 

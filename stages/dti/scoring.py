@@ -8,36 +8,11 @@ import pandas as pd
 
 from stages.dti.errors import DataError, ModelError
 from stages.dti.evaluation.metrics import ModelOutput
-from stages.dti.paths import BASELINES, CANDIDATE, DRUGS, INTERACTIONS, SPLITS, TARGETS, Paths
+from stages.dti.paths import BASELINES, CANDIDATE, Paths
 from stages.dti.predictor import FeaturizedPairs, Pair, Predictor
 
 CANDIDATE_KEY = "candidate"
 """The candidate's name among the models; the others have their baseline's."""
-
-
-def read_test_pairs(paths: Paths) -> pd.DataFrame:
-    """Return the test pairs in the split's order.
-
-    Returns:
-        Columns ``drug_key``, ``target_key``, ``label`` (int8), ``smiles``, ``sequence``.
-
-    Raises:
-        DataError: there are none, or the tables don't belong together.
-    """
-    splits = pd.read_parquet(paths.read(SPLITS))
-    chosen = splits.loc[splits["split"] == "test", ["drug_key", "target_key"]]
-    if chosen.empty:
-        raise DataError(f"{SPLITS} has no test pairs; raise split.test_fraction")
-    labels = pd.read_parquet(paths.read(INTERACTIONS), columns=["drug_key", "target_key", "label"])
-    drugs = pd.read_parquet(paths.read(DRUGS), columns=["drug_key", "smiles"])
-    targets = pd.read_parquet(paths.read(TARGETS), columns=["target_key", "sequence"])
-    test = chosen.merge(labels).merge(drugs).merge(targets)
-    if len(test) != len(chosen):
-        raise DataError(
-            f"{len(chosen)} test pairs in {SPLITS} match {len(test)} rows of {INTERACTIONS}, "
-            f"{DRUGS} and {TARGETS}; run `dvc repro split`"
-        )
-    return test
 
 
 def load_models(paths: Paths) -> dict[str, Predictor]:

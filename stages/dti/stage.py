@@ -118,6 +118,9 @@ def time_limit(seconds: float, stage: str) -> Iterator[None]:
 def main(run: Callable[..., None]) -> None:
     """Run a stage as a process; the exit code is 0 only if it finished."""
     stage = Path(inspect.getfile(run)).stem
+    # Read when torch or LightGBM is first imported. OpenMP threads otherwise spin so long at each
+    # barrier that one other busy process on the machine makes training several times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
     @hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")
     def job(config: DictConfig) -> None:
@@ -126,7 +129,7 @@ def main(run: Callable[..., None]) -> None:
         outputs = ROOT if under_dvc else Path(hydra_config.runtime.output_dir)
         logging.basicConfig(
             level=os.environ.get("LOG_LEVEL", "INFO").upper(),
-            format="%(levelname)s %(name)s: %(message)s",
+            format="%(levelname)s: %(message)s",
             force=True,
         )
         started = time.monotonic()

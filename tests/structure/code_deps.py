@@ -42,8 +42,8 @@ def imported_modules(path: Path) -> frozenset[str]:
 
 
 def package_data(path: Path) -> list[Path]:
-    """Return the template files that lie beside a module and are read by it."""
-    folder = REPOSITORY / path.parent
+    """Return the files in ``templates/`` beside a module: it reads them."""
+    folder = REPOSITORY / path.parent / "templates"
     kinds = (".html", ".css", ".j2")
     return [
         file.relative_to(REPOSITORY) for file in sorted(folder.rglob("*")) if file.suffix in kinds

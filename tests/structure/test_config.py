@@ -91,6 +91,7 @@ def test_an_unknown_key_of_a_union_member_names_the_nearest() -> None:
         ("trainer.pairs_per_target=1000", "above batch_size"),
         ("evaluate.similarity_edges=[0.5,0.2]", "must increase"),
         ("model.dropout=1.5", "less than 1"),
+        ("promote.must_beat=[gradient_bosting]", "did you mean 'gradient_boosting'"),
         ("standardise.min_residues=50000", "above max_residues"),
     ],
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stages.dti.config.dataset import Columns, DatasetConfig, LabelRule, Source, SourceFile
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.features import FeaturesConfig
-from stages.dti.config.model import NearestNeighbourConfig
+from stages.dti.config.model import LogisticRegressionConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.evaluation.calibration import Calibration
@@ -64,7 +64,7 @@ def distribution(median: float) -> dict[str, Any]:
 
 DIFFERENCE = {"value": 0.3, "low": 0.2, "high": 0.4}
 METRICS: dict[str, Any] = {
-    "candidate": table(0.8, "nearest_neighbour"),
+    "candidate": table(0.8, "logistic_regression"),
     "baselines": {"base_rate": table(0.5)},
     "differences": {"base_rate": {"auroc": DIFFERENCE, "auprc": DIFFERENCE}},
     "test": {"n": 100, "prevalence": 0.25, "drugs": 50, "targets": 12},
@@ -76,7 +76,9 @@ def measured() -> Measured:
     scaler = Scaler(np.zeros(1, np.float32), np.ones(1, np.float32))
     targets = [f"T{number}" for number in range(12)]
     model = ModelFolder(
-        config=NearestNeighbourConfig(name="nearest_neighbour", neighbours=7),
+        config=LogisticRegressionConfig(
+            name="logistic_regression", inverse_regularisation=0.01, max_iterations=123
+        ),
         model=Silent(),
         scalers=Scalers(scaler, scaler),
         features=FeaturesConfig(
@@ -155,7 +157,7 @@ def measured() -> Measured:
         leakage={
             "kind": "random",
             "seed": 5,
-            "parts": {"train": part, "test": part},
+            "parts": {"test": part, "train": part, "unused": part | {"pairs": 0}, "val": part},
             "overlap": {"test_train": {"pairs": 0, "drugs": 33, "targets": 11}},
             "test_pairs": {
                 "drug_seen_fraction": 0.9,
@@ -181,6 +183,7 @@ def measured() -> Measured:
             ],
             "drug_similarity": [stratum("0 to below 0.3", 10, 0.65)],
         },
+        confidence=0.9,
         decision=decision,
     )
 
@@ -188,7 +191,7 @@ def measured() -> Measured:
 def test_card_states_what_was_measured(measured: Measured) -> None:
     card = model_card(measured)
     for fact in (
-        "# Model card: nearest_neighbour",
+        "# Model card: logistic_regression",
         "| assays | CC BY-SA \\| 3.0 | https://example.org | "
         "interacts if ≤ 100 nM, does not if ≥ 10,000 nM |",
         "1,200 rows were read; 100 were merged as repeats of a pair and 100 refused "
@@ -196,12 +199,14 @@ def test_card_states_what_was_measured(measured: Measured) -> None:
         "1,000 pairs of 500 drugs and 12 targets, 250 of them interacting (25.0%)",
         "99.5 of 100, 19 of 20 checks passed",
         "## Split: random, seed 5",
+        "In brackets: 90% bootstrap intervals",
+        "\n".join(f"| {part} | 80 | 40 | 12 | 20 |" for part in ("train", "val", "test")) + "\n\n",
         "Test shares 0 pairs, 33 drugs and 11 targets with train",
-        "neighbours 7",
+        "max_iterations 123",
         "not fitted step by step",
         "threshold (0.3750 on the probability, for the best mcc)",
         "77 validation pairs, where AUROC was 0.810",
-        "| **nearest_neighbour (this model)** | 0.800 (0.750 to 0.850) |",
+        "| **logistic_regression (this model)** | 0.800 (0.750 to 0.850) |",
         "| base_rate | 0.500 (0.450 to 0.550) |",
         "Strongest baseline by AUROC: better than base_rate",
         "Weakest where measured: drug unseen, target seen, AUROC 0.600",

@@ -25,6 +25,7 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.data.keys import drug_key, target_key
 from stages.dti.data.standardise import standardise_smiles
+from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import ConfigError, DataError, DtiError, ModelError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import FeatureStore, Scaler, Scalers
@@ -49,7 +50,7 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.dti.predictor import Pair, Predictor
-from stages.dti.scoring import load_models, read_test_pairs, score
+from stages.dti.scoring import load_models, score
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from stages.evaluate import run

@@ -236,6 +236,21 @@ def test_mirror_leaves_local_and_other_urls_alone(tmp_path: Path) -> None:
         assert fetcher.fetch(SourceFile(url=url), tmp_path / "copy.csv").sha256 == DIGEST
 
 
+def test_s3(
+    server: Server, fetcher: Fetcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url(""))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "test")
+    server.script("/bucket/a.csv", (200, TABLE))
+    server.script("/bucket/denied.csv", (403, b""))
+    file = SourceFile(url="s3://bucket/a.csv")
+    assert fetcher.fetch(file, tmp_path / "a.csv") == Fetched(DIGEST, len(TABLE))
+    with pytest.raises(DataError, match="Forbidden; check the URL and your access"):
+        fetcher.fetch(SourceFile(url="s3://bucket/denied.csv"), tmp_path / "b.csv")
+    assert only_files(tmp_path) == ["a.csv"]
+
+
 def test_missing_local_file_names_the_path(fetcher: Fetcher, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"my\.csv: there is no file .*relative to the repository"):
         fetcher.fetch(SourceFile(url="my.csv"), tmp_path / "a.csv")

@@ -31,6 +31,7 @@ from stages.dti.config.split import SplitConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DataError, ModelError
 from stages.dti.evaluation.metrics import RANKING, Comparison, counts
 from stages.dti.evaluation.strata import stratify
@@ -38,7 +39,7 @@ from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import FeatureStore, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
 from stages.dti.lifecycle import registry
-from stages.dti.lifecycle.promotion import BESIDE_THE_MODEL, CARD, NO_MODEL, VERSION
+from stages.dti.lifecycle.promotion import CARD, NO_MODEL, VERSION, WRITTEN_HERE
 from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.lifecycle.pyfunc import PredictorModel
 from stages.dti.lifecycle.registry import aliased_version, fetch
@@ -65,7 +66,7 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.dti.predictor import Pair, Predictor
-from stages.dti.scoring import load_models, read_test_pairs, score
+from stages.dti.scoring import load_models, score
 from stages.dti.stage import sections_of
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
@@ -253,6 +254,7 @@ class Repository:
             promote=promote,
             environment=environment,
             dataset=DATASET,
+            evaluate=EVALUATE,
             tracking=self.tracking,
         )
         return read(paths.outputs / DECISION)
@@ -310,7 +312,7 @@ def test_first_promotion_exports_registers_and_explains(repository: Repository) 
     exported = files_below(root / PROMOTED)
     candidate = files_below(root / CANDIDATE)
     assert {name: exported[name] for name in candidate} == candidate
-    assert set(exported) - set(candidate) == set(BESIDE_THE_MODEL) - {"MLmodel"}
+    assert set(exported) - set(candidate) == set(WRITTEN_HERE)
     assert exported["metrics.json"] == (root / METRICS).read_bytes()
     assert read(root / PROMOTED / VERSION) == {
         "registered_model": "DrugBAN",
@@ -383,6 +385,18 @@ def test_running_again_changes_nothing(repository: Repository) -> None:
     assert repository.written() == before
     assert repository.versions() == 1
     assert repository.production_runs() == runs
+
+
+def test_registry_gives_back_what_is_exported_after_a_change_of_the_stage(
+    repository: Repository, tmp_path: Path
+) -> None:
+    repository.promote()
+    repository.promote(PROMOTE.model_copy(update={"golden_pairs": 2}))
+    assert repository.versions() == 1
+    assert len(read(repository.root / PROMOTED / "golden.json")["pairs"]) == 2
+    files = files_below(fetch(repository.store, "models:/DrugBAN@production", tmp_path))
+    del files["MLmodel"]
+    assert files == files_below(repository.root / PROMOTED)
 
 
 def test_two_clean_repositories_write_the_same_bytes(

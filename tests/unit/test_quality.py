@@ -17,9 +17,9 @@ from stages.dti.data.quality import (
     document,
     judge,
     metrics,
-    page,
     quality_score,
 )
+from stages.dti.reporting.validation.page import validation_page
 
 CONFIG = ValidateConfig(
     on_failure="fail",
@@ -152,7 +152,7 @@ def test_metrics_are_numbers_only() -> None:
 
 def test_the_page_shows_results_and_needs_no_network() -> None:
     quality = judged(share("smiles_parses", 200), count("row_count", 1234))
-    html = page(document(quality, "two sources"))
+    html = validation_page(document(quality, "two sources"))
     assert "two sources" in html
     assert "200 of 1\u202f000 fail" in html
     assert "1\u202f234" in html

@@ -272,8 +272,8 @@ def test_sources_are_joined_and_every_row_has_a_vote() -> None:
 @pytest.mark.parametrize(
     ("splits", "expected", "conflicts"),
     [
-        (["train", "test", "val"], "test", 1),
-        (["train", "val"], "val", 1),
+        (["train", "test", "val"], "test+val+train", 1),
+        (["train", "val"], "val+train", 1),
         (["train", "train", None], "train", 0),
         ([None, None], None, 0),
     ],

@@ -92,10 +92,14 @@ def test_promotions_move_the_alias_and_stay_on_record(store: Store, tmp_path: Pa
     second = register(store, name, *folder_with(tmp_path / "two", "[5]"), METRICS)
     assert aliased_version(store, name, "production") is None
 
-    assert promote(store, name, first, "production", DECISION)
-    assert not promote(store, name, first, "production", DECISION)
-    assert promote(store, name, second, "production", DECISION)
-    assert promote(store, name, first, "production", DECISION)
+    def to_production(number: int) -> bool:
+        version = {"registered_model": name, "version": number, "model_sha256": "0" * 64}
+        return promote(store, version | {"previous": None}, "production", DECISION)
+
+    assert to_production(first)
+    assert not to_production(first)
+    assert to_production(second)
+    assert to_production(first)
 
     assert aliased_version(store, name, "production") == first
     tags = store.client.get_model_version(name, str(first)).tags

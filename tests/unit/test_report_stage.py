@@ -161,7 +161,21 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
     splits = interactions[["drug_key", "target_key"]].copy()
     splits["split"] = make_split(interactions, drugs, targets, SPLIT)
     write_json(root / LEAKAGE, leakage_report(splits, interactions, drugs, targets, SPLIT))
-    write_json(root / FEATURIZE_METRICS, {})
+    write_json(
+        root / FEATURIZE_METRICS,
+        {
+            "drugs": 40,
+            "drugs_rejected": 0,
+            "drugs_in_train": 39,
+            "atoms": 12345,
+            "bonds": 600,
+            "targets": 30,
+            "targets_rejected": 0,
+            "targets_in_train": 30,
+            "targets_cut": 3,
+            "residues": 1800,
+        },
+    )
     test = interactions[splits["split"] == "test"].reset_index(drop=True)
     return test.assign(
         drug_seen=generator.random(len(test)) < 0.8,
@@ -296,6 +310,8 @@ def test_what_every_stage_found_is_shown(html: str) -> None:
     assert "RDKit parses the SMILES" in html
     assert "no pair stands in two parts" in html
     assert "drug seen, target seen" in html
+    assert "12\u202f345" in html
+    assert "3 long sequences cut" in html
     assert "Learning rate" not in html  # it was not recorded
     assert html.count("<svg") == 4  # loss, AUROC, and two histograms of similarity
     assert html.count("data:image/png;base64,") == 2

@@ -19,6 +19,7 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DataError, DtiError
 from stages.dti.lifecycle import tracking_uri as uri_module
 from stages.dti.lifecycle.provenance import artefact_hashes, file_sha256, folder_sha256, git_commit
+from stages.dti.lifecycle.registry import fetch, promote, register
 from stages.dti.lifecycle.tracking import (
     MODEL_TAG,
     configure,
@@ -163,6 +164,7 @@ def test_run_of_a_killed_process_does_not_stay_running(tracking: TrackingConfig)
         assert client.get_run(run.run_id).info.status == "RUNNING"
 
 
+@pytest.mark.slow
 def test_two_processes_may_make_the_store_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,7 +353,7 @@ def server(tmp_path: Path, free_port: int) -> Iterator[str]:
         said = ""
         for line in process.stderr:
             said += line
-            if "Application startup complete" in line:
+            if "Uvicorn running on" in line:
                 break
         else:
             pytest.fail(f"the MLflow server ended: {said}")
@@ -380,3 +382,18 @@ def test_the_same_against_a_server(
         "reports/report.json"
     ]
     assert find_training_run(store, "0" * 64) is None
+
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights.json").write_text("[1]")
+    sha256 = folder_sha256(folder)
+    number = register(store, "DrugBAN", folder, sha256, {"auroc": 0.8})
+    version = {
+        "registered_model": "DrugBAN",
+        "version": number,
+        "model_sha256": sha256,
+        "previous": None,
+    }
+    assert promote(store, version, "production", {"summary": "m is promoted."})
+    fetched = fetch(store, "models:/DrugBAN@production", tmp_path / "fetched")
+    assert (fetched / "weights.json").read_text() == "[1]"

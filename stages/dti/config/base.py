@@ -38,6 +38,8 @@ def _describe(kind: type[BaseModel], problem: Any, where: str) -> str:
         return f"{key}: unknown key{nearest(location[-1], _fields_at(kind, location[:-1]))}"
     if problem["type"] == "missing":
         return f"{key}: required, but not given"
+    if problem["type"] == "value_error":  # our own check across fields; its words are enough
+        return f"{key}: {problem['ctx']['error']}"
     return f"{key}: {problem['msg']}, got {problem['input']!r}"
 
 

@@ -53,7 +53,7 @@ def check(config: dict[str, Any]) -> dict[str, BaseModel]:
 
     Raises:
         ConfigError: an unknown or missing section, an unknown key, a wrong type, a value out of
-            range.
+            range, or sections that contradict each other.
     """
     for name in config:
         if name not in SCHEMA:
@@ -61,4 +61,10 @@ def check(config: dict[str, Any]) -> dict[str, BaseModel]:
     missing = [name for name in SCHEMA if name not in config]
     if missing:
         raise ConfigError(f"sections missing from the configuration: {', '.join(missing)}")
-    return {name: build(kind, config[name], name) for name, kind in SCHEMA.items()}
+    typed = {name: build(kind, config[name], name) for name, kind in SCHEMA.items()}
+    for name in config["promote"]["must_beat"]:
+        if name not in config["baselines"]:
+            raise ConfigError(
+                f"promote.must_beat: {name!r} is no baseline{nearest(name, config['baselines'])}"
+            )
+    return typed

@@ -1,4 +1,4 @@
-"""The quality score of a raw data set, and the three forms in which check results are written.
+"""The quality score of a raw data set, and the forms in which check results are written.
 
 The score is 0 to 100 and follows from the results alone:
 
@@ -28,7 +28,6 @@ from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.check_tables import OK, CheckTables
 from stages.dti.data.checks import SUITES
 from stages.dti.data.expectations import CheckResult
-from stages.dti.html.page import render
 
 WEIGHTS = {"critical": 3, "warning": 2, "info": 1}
 
@@ -186,17 +185,6 @@ def document(quality: Quality, dataset: str) -> dict[str, Any]:
             for result in quality.results
         ],
     }
-
-
-def page(validation: dict[str, Any]) -> str:
-    """Return the readable page of a `document`."""
-    suites = [
-        (suite, [check for check in validation["checks"] if check["suite"] == suite])
-        for suite in SUITES
-    ]
-    contents = [("summary", "Summary"), *[(suite, suite.capitalize()) for suite in SUITES]]
-    contents += [("sources", "Sources"), ("score", "How the score is made")]
-    return render("validation.html", contents=contents, validation=validation, suites=suites)
 
 
 def _sources(tables: CheckTables) -> list[SourceSummary]:

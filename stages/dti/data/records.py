@@ -291,8 +291,14 @@ def _interactions(accepted: pd.DataFrame, dataset: DatasetConfig) -> tuple[pd.Da
     table["affinity_unit"] = measured["source"].map(units)
     rank = accepted["published_split"].map({split: i for i, split in enumerate(_SPLITS)})
     ranks = rank.groupby(accepted["pair"], sort=False)
-    table["published_split"] = ranks.min().map(dict(enumerate(_SPLITS)))
+    table["published_split"] = ranks.agg(_joined_splits)
     return table.reset_index(drop=True), int((ranks.nunique() > 1).sum())
+
+
+def _joined_splits(ranks: pd.Series) -> str | None:
+    """Return the published parts of a pair's rows, joined by ``+`` in the order of ``_SPLITS``."""
+    named = sorted(set(ranks.dropna().astype(int)))
+    return "+".join(_SPLITS[rank] for rank in named) or None
 
 
 def _first_facts(accepted: pd.DataFrame, key: str, fields: Iterable[str]) -> pd.DataFrame:

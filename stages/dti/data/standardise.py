@@ -107,7 +107,7 @@ def _standardise_once(smiles: str, config: StandardiseConfig) -> str:
     if config.keep_largest_fragment and "." in smiles:
         molecule = _largest_fragment()(molecule)
     if config.neutralise_charges:
-        molecule = Uncharger().uncharge(molecule)
+        molecule = _uncharge()(molecule)
     if not config.keep_stereochemistry:
         Chem.RemoveStereochemistry(molecule)
     heavy_atoms = molecule.GetNumHeavyAtoms()
@@ -145,6 +145,12 @@ def _parse_failure(smiles: str) -> str:
 @cache
 def _placeholder() -> Chem.Mol:
     return Chem.MolFromSmarts("[#0]")
+
+
+@cache
+def _uncharge() -> Callable[[Chem.Mol], Chem.Mol]:
+    uncharge: Callable[[Chem.Mol], Chem.Mol] = Uncharger().uncharge
+    return uncharge
 
 
 @cache

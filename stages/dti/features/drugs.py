@@ -23,11 +23,11 @@ from stages.dti.config.features import FeaturesConfig
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.store import ATOM_DIM, DrugFeatures
 
-ELEMENTS = tuple(
+_ELEMENTS = (
     "C N O S F Si P Cl Br Mg Na Ca Fe As Al I B V K Tl Yb Sb Sn Ag Pd Co Se Ti Zn H Li Ge Cu Au "
-    "Ni Cd In Mn Zr Cr Pt Hg Pb".split()
+    "Ni Cd In Mn Zr Cr Pt Hg Pb"
 )
-HYBRIDISATIONS = (
+_HYBRIDISATIONS = (
     HybridizationType.SP,
     HybridizationType.SP2,
     HybridizationType.SP3,
@@ -36,12 +36,12 @@ HYBRIDISATIONS = (
 )
 
 ATOM_FEATURES: tuple[str, ...] = (
-    *(f"element_{symbol}" for symbol in ELEMENTS),
+    *(f"element_{symbol}" for symbol in _ELEMENTS.split()),
     *(f"degree_{count}" for count in range(11)),
     *(f"implicit_valence_{count}" for count in range(7)),
     "formal_charge",
     "radical_electrons",
-    *(f"hybridisation_{kind.name}" for kind in HYBRIDISATIONS),
+    *(f"hybridisation_{kind.name}" for kind in _HYBRIDISATIONS),
     "aromatic",
     *(f"hydrogens_{count}" for count in range(5)),
 )
@@ -106,6 +106,10 @@ _DRUGS_PER_PROCESS = 512
 """Below this many drugs a further process costs more to start than it saves."""
 
 
+_DRUGS_AT_A_TIME = 64
+"""Handed to a process."""
+
+
 @dataclass(frozen=True)
 class _Drug:
     atoms: NDArray[np.int8]
@@ -146,11 +150,14 @@ def featurize_drugs(
     Returns:
         The features of the valid drugs, in order, and the reason for each other input position.
     """
-    blocks = [smiles[i : i + _BLOCK] for i in range(0, len(smiles), _BLOCK)]
-    worth = math.ceil(len(smiles) / _DRUGS_PER_PROCESS)
-    jobs = max(1, min(processes or cpu_count(), worth))
+    blocks = [
+        list(smiles[start : start + _DRUGS_AT_A_TIME])
+        for start in range(0, len(smiles), _DRUGS_AT_A_TIME)
+    ]
+    useful = max(1, math.ceil(len(smiles) / _DRUGS_PER_PROCESS))
+    jobs = min(cpu_count() if processes is None else processes, useful)
     results = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_featurize_block)(list(block), config) for block in blocks
+        delayed(_featurize_block)(block, config) for block in blocks
     )
     drugs: list[_Drug] = []
     rejected: dict[int, str] = {}
@@ -165,10 +172,6 @@ def featurize_drugs(
                 position += 1
             bar.update(len(block))
     return _join(drugs, config), rejected
-
-
-_BLOCK = 64
-"""Drugs handed to a process at a time."""
 
 
 def read_molecule(smiles: str) -> Chem.Mol:
@@ -244,9 +247,7 @@ def _shortened(text: str) -> str:
 
 def _featurize_block(smiles: list[str], config: FeaturesConfig) -> list[_Drug | str]:
     """Return each drug's features, or the reason why it has none."""
-    generator = GetMorganGenerator(
-        radius=config.fingerprint_radius, fpSize=config.fingerprint_bits
-    )
+    generator = GetMorganGenerator(radius=config.fingerprint_radius, fpSize=config.fingerprint_bits)
     results: list[_Drug | str] = []
     with rdBase.BlockLogs():
         for text in smiles:

@@ -87,9 +87,10 @@ class Scaler:
     def fit(cls, rows: NDArray[np.float32]) -> Scaler:
         """Fit on ``rows`` of shape ``(n, columns)``."""
         wide = np.asarray(rows, dtype=np.float64)
-        scale = wide.std(axis=0)
-        scale[scale < 1e-12] = 1.0
-        return cls(wide.mean(axis=0).astype(np.float32), scale.astype(np.float32))
+        mean, scale = wide.mean(axis=0), wide.std(axis=0)
+        # A constant column can have a deviation of a rounding error, relative to its size.
+        scale[scale < 1e-9 * np.maximum(1, np.abs(mean))] = 1.0
+        return cls(mean.astype(np.float32), scale.astype(np.float32))
 
     def transform(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``rows`` scaled, float32, same shape."""

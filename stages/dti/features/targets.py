@@ -56,6 +56,7 @@ _POSITIVE_PKA = {"K": 10.0, "R": 12.0, "H": 5.98}
 _NEGATIVE_PKA = {"D": 4.05, "E": 4.45, "C": 9.0, "Y": 10.0}
 _N_TERMINUS_PKA, _C_TERMINUS_PKA = 7.7, 3.55
 
+# The last three: formers of helix, sheet and turn, Chou and Fasman, Biochemistry 13 (1974) 222.
 _GROUPS = {
     "tiny": "ACGST",
     "aliphatic": "ILV",
@@ -84,7 +85,6 @@ PHYSICO_CHEMISTRY = (
 )
 """Columns of the physico-chemical descriptors."""
 
-KMER_LENGTH = 3
 _LETTERS = len(RESIDUE_ALPHABET)
 _STANDARD_COLUMN = np.array(
     [AMINO_ACIDS.find(letter) for letter in " " + RESIDUE_ALPHABET], dtype=np.int64
@@ -97,8 +97,8 @@ _TOKEN[[ord(letter) for letter in RESIDUE_ALPHABET]] = np.arange(1, _LETTERS + 1
 def target_descriptor_names(kmer_bins: int) -> tuple[str, ...]:
     """Return the columns of the target descriptors.
 
-    Order: physico-chemistry, amino-acid fractions (20), dipeptide fractions (400), fractions of
-    3-mers hashed into ``kmer_bins`` bins.
+    Order: physico-chemistry, amino-acid fractions (20), dipeptide fractions (400), and for each
+    of ``kmer_bins`` bins whether any of the sequence's 3-mers is hashed into it (0 or 1).
     """
     return (
         *PHYSICO_CHEMISTRY,
@@ -174,7 +174,7 @@ def sequences_of(targets: TargetFeatures) -> list[str]:
 
 
 def descriptors(tokens: NDArray[np.uint8], kmer_bins: int) -> NDArray[np.float32]:
-    """Return float32 ``(len(target_descriptor_names(kmer_bins)),)`` of a whole sequence's tokens."""
+    """Describe a whole sequence: float32, columns as ``target_descriptor_names`` has them."""
     counts = np.bincount(tokens, minlength=_LETTERS + 1)[1:]
     columns = _STANDARD_COLUMN[tokens]
     standard = np.bincount(columns[columns >= 0], minlength=20)
@@ -186,24 +186,21 @@ def descriptors(tokens: NDArray[np.uint8], kmer_bins: int) -> NDArray[np.float32
             _physico_chemistry(dict(zip(RESIDUE_ALPHABET, counts.tolist(), strict=True))),
             standard / len(tokens),
             dipeptides / max(1, len(tokens) - 1),
-            _hashed_kmers(tokens, kmer_bins) / max(1, len(tokens) - KMER_LENGTH + 1),
+            _hashed_kmers(tokens, kmer_bins),
         ]
     )
     return values.astype(np.float32)
 
 
-def kmer_numbers(tokens: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the number of each 3-mer in 0 to 25³ - 1, int64 ``(max(0, residues - 2),)``."""
+def _hashed_kmers(tokens: NDArray[np.uint8], bins: int) -> NDArray[np.bool_]:
     letters = tokens.astype(np.int64) - 1
-    return (letters[:-2] * _LETTERS + letters[1:-1]) * _LETTERS + letters[2:]
-
-
-def _hashed_kmers(tokens: NDArray[np.uint8], bins: int) -> NDArray[np.int64]:
-    if bins == 0:
-        return np.zeros(0, dtype=np.int64)
+    numbers = (letters[:-2] * _LETTERS + letters[1:-1]) * _LETTERS + letters[2:]
     # Knuth's multiplicative hash, scaled to the bins: the same on every machine and in every run.
-    scattered = kmer_numbers(tokens) * 2654435761 % 2**32
-    return np.bincount((scattered * bins) >> 32, minlength=bins)
+    scattered = numbers * 2654435761 % 2**32
+    occurs = np.zeros(bins, dtype=bool)
+    if bins:
+        occurs[scattered * bins >> 32] = True
+    return occurs
 
 
 def _physico_chemistry(counts: dict[str, int]) -> NDArray[np.float64]:

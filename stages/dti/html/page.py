@@ -1,13 +1,14 @@
 """Renders a template into one HTML file that needs no network: styles and pictures inside it.
 
-The templates stand in ``templates/`` beside this module. A value that a template names and the
-caller does not give is an error, so that a page never shows an empty place instead of a number.
+A page's own template stands beside the module that fills it; what pages share (frame, style,
+macros) in ``templates/`` beside this module. A value that a template names and the caller does not
+give is an error, so that a page never shows an empty place instead of a number.
 """
 
 from __future__ import annotations
 
 import base64
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from markupsafe import Markup
 
 from stages.dti.errors import DataError
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
+_SHARED = Path(__file__).resolve().parent / "templates"
 
 NOTHING = "–"
 """Shown where a number is undefined."""
@@ -24,13 +25,16 @@ NOTHING = "–"
 _PICTURE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def render(template: str, **values: Any) -> str:
-    """Return the page that ``template`` makes of ``values``; text is escaped, ``Markup`` is not.
+def render(folder: Path, template: str, **values: Any) -> str:
+    """Return the page that a template makes of ``values``; text is escaped, ``Markup`` is not.
+
+    Args:
+        folder: where ``template`` and what it includes stands; the shared ones are found too.
 
     Raises:
         jinja2.UndefinedError: the template names a value that is not given.
     """
-    return _environment().get_template(template).render(**values)
+    return _environment(folder).get_template(template).render(**values)
 
 
 def picture(path: Path) -> str:
@@ -73,10 +77,10 @@ def words(identifier: str) -> str:
     return identifier.replace("_", " ")
 
 
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
+@cache
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([folder, _SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -84,5 +88,5 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"number": number, "percent": percent, "words": words}
-    environment.globals["style"] = Markup((TEMPLATES / "style.css").read_text(encoding="utf-8"))
+    environment.globals["style"] = Markup((_SHARED / "style.css").read_text(encoding="utf-8"))
     return environment

@@ -26,6 +26,8 @@ COLUMNS = {
 }
 """Metrics of the results table, with their headings."""
 
+PARTS = ("train", "val", "test", "unused")
+
 FREQUENT_TARGETS = 10
 """The bias to well-studied targets is told by the share of train pairs that the first ten hold."""
 
@@ -39,6 +41,7 @@ class Measured:
         dataset: where the pairs come from.
         prepare, leakage, validation, training, metrics, strata: the reports of these names, as
             JSON objects.
+        confidence: of the intervals in the reports.
         decision: why it was promoted.
     """
 
@@ -50,6 +53,7 @@ class Measured:
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
     strata: Mapping[str, Any]
+    confidence: float
     decision: Decision
 
 
@@ -75,8 +79,8 @@ def model_card(measured: Measured) -> str:
         _decision(measured.decision),
         _limitations(measured),
         "## Ethics\n\n"
-        "Data are public bioactivity records of molecules and proteins; no personal data are in "
-        "them. A drug that ranks high here has not been shown to be safe or effective for a new "
+        "The tables that are used hold molecules, proteins and measurements, and nothing about "
+        "persons. A drug that ranks high here has not been shown to be safe or effective for a new "
         "use: saying so to patients would be irresponsible. The same ranking can find harmful "
         "activity; publish screens of toxic targets with care. Queries can reveal a research "
         "interest: who runs the service should log no more of them than it needs.",
@@ -133,7 +137,8 @@ def _split(measured: Measured) -> str:
     leakage = measured.leakage
     parts = [
         (part, *(f"{counts[key]:,}" for key in ("pairs", "drugs", "targets", "positives")))
-        for part, counts in leakage["parts"].items()
+        for part, counts in ((part, leakage["parts"][part]) for part in PARTS)
+        if counts["pairs"]
     ]
     test = leakage["test_pairs"]
     shared = leakage["overlap"]["test_train"]
@@ -190,8 +195,8 @@ def _results(measured: Measured) -> str:
         "## Results on the test set",
         f"{test['n']:,} pairs of {test['drugs']:,} drugs and {test['targets']:,} targets, "
         f"{_percent(test['prevalence'])} interacting; touched once, by `evaluate`. In brackets: "
-        "bootstrap intervals over pairs. Lower is better for Brier and ECE (expected calibration "
-        "error).",
+        f"{measured.confidence:.0%} bootstrap intervals over pairs. Lower is better for "
+        "Brier and ECE (expected calibration error).",
         _table(("Model", *COLUMNS.values()), rows),
     ]
     strongest = measured.decision.strongest_baseline

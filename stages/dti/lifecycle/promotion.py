@@ -42,7 +42,8 @@ VERSION = "version.json"
 NO_MODEL = "NO_MODEL.md"
 MLFLOW_FILE = "MLmodel"
 
-BESIDE_THE_MODEL = (GOLDEN, METRICS_FILE, CARD, VERSION, MLFLOW_FILE)
+WRITTEN_HERE = (GOLDEN, METRICS_FILE, CARD, VERSION)
+BESIDE_THE_MODEL = (*WRITTEN_HERE, MLFLOW_FILE)
 """Files of an export that are not the model's own; its hash leaves them out."""
 
 MEASURED_ON = (INTERACTIONS.as_posix(), SPLITS.as_posix())

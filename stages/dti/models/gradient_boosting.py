@@ -104,7 +104,7 @@ class _Rows(lightgbm.Sequence):  # type: ignore[misc]
     def __getitem__(self, index: int | slice) -> NDArray[np.float64]:
         if isinstance(index, slice):
             return self._matrix.rows(index.start, index.stop).astype(np.float64)
-        return self._matrix.rows(index, index + 1)[0].astype(np.float64)
+        return self._matrix.rows(index, index + 1).astype(np.float64).ravel()
 
 
 def _parameters(config: GradientBoostingConfig, context: FitContext) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class PairMatrix:
         """Number of columns."""
         drugs, targets = self.pairs.drugs, self.pairs.targets
         bits = 8 * drugs.fingerprints.shape[1]
-        return bits + drugs.descriptors.shape[1] + targets.descriptors.shape[1]
+        return int(bits + drugs.descriptors.shape[1] + targets.descriptors.shape[1])
 
     def rows(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return rows ``start`` to ``stop``, float32 ``(stop - start, width)``."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from stages.dti.errors import DataError
-from stages.dti.paths import Paths
 
 
 class Document(dict[str, Any]):
@@ -40,17 +39,18 @@ class Document(dict[str, Any]):
         return f"{self._path}.{key}" if self._path else str(key)
 
 
-def read_document(paths: Paths, artefact: Path) -> Document:
+def read_document(path: Path) -> Document:
     """Read a JSON object that a stage wrote.
 
     Raises:
         DataError: the file is missing or holds no JSON object.
     """
-    text = paths.read(artefact).read_text(encoding="utf-8")
     try:
-        values = json.loads(text)
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; run `dvc repro`, which makes it") from error
     except json.JSONDecodeError as error:
-        raise DataError(f"{artefact} is no JSON: {error}; run `dvc repro`") from error
+        raise DataError(f"{path} is no JSON: {error}; run `dvc repro`") from error
     if not isinstance(values, dict):
-        raise DataError(f"{artefact} holds no JSON object; run `dvc repro`")
-    return Document(values, str(artefact))
+        raise DataError(f"{path} holds no JSON object; run `dvc repro`")
+    return Document(values, str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,8 @@ from stages.dti.html.charts import (
 from stages.dti.html.page import render, words
 from stages.dti.reporting.documents import Document
 from stages.dti.reporting.results import Results
+
+_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 METRICS = {
     "auroc": "AUROC",
@@ -77,6 +80,7 @@ def report_page(results: Results, title: str, confidence: float) -> str:
     metric = results.decision["metric"]
     strongest = results.decision["strongest_baseline"]
     return render(
+        _TEMPLATES,
         "report.html",
         contents=CONTENTS,
         title=title,

@@ -70,16 +70,16 @@ def read_results(paths: Paths) -> Results:
             f"{PROMOTED} holds neither {CARD} nor {NO_MODEL}; run `dvc repro -f promote`"
         )
     return Results(
-        validation=read_document(paths, VALIDATION / "validation.json"),
-        prepare=read_document(paths, PREPARE_METRICS),
-        leakage=read_document(paths, LEAKAGE),
-        featurize=read_document(paths, FEATURIZE_METRICS),
-        training=read_document(paths, TRAINING_METRICS),
+        validation=read_document(paths.read(VALIDATION) / "validation.json"),
+        prepare=read_document(paths.read(PREPARE_METRICS)),
+        leakage=read_document(paths.read(LEAKAGE)),
+        featurize=read_document(paths.read(FEATURIZE_METRICS)),
+        training=read_document(paths.read(TRAINING_METRICS)),
         curves=_read_curves(paths.read(TRAINING_CURVES)),
-        metrics=read_document(paths, METRICS),
-        strata=read_document(paths, EVALUATION / "strata.json"),
+        metrics=read_document(paths.read(METRICS)),
+        strata=read_document(paths.read(EVALUATION) / "strata.json"),
         pictures=_read_pictures(paths.read(EVALUATION) / "pictures"),
-        decision=read_document(paths, DECISION),
+        decision=read_document(paths.read(DECISION)),
         card=card.read_text(encoding="utf-8"),
         has_model=has_model,
     )
