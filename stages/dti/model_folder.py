@@ -3,7 +3,7 @@
 =======================  ==========================================================================
 model.json               name and configuration, feature and standardisation parameters, feature
                          version, seed, hashes of the data that it was trained on
-weights                  as the model writes them (safetensors, LightGBM text, skops)
+weights                  as the model writes them (safetensors, LightGBM text, JSON)
 scalers.safetensors      fitted on the drugs and targets of train
 calibration.json         calibration and threshold, both chosen on validation
 reference/               drugs.parquet, fingerprints.npy, targets.parquet, pairs.npy: what the model
@@ -157,7 +157,7 @@ class ModelFolder:
             )
         except FileNotFoundError as error:
             raise ModelError(
-                f"the model in {folder} is incomplete, a file is missing: {error.filename or error}; "
+                f"the model in {folder} is incomplete: {error.filename or error} is missing; "
                 "run `dvc repro`, or name another folder"
             ) from error
 

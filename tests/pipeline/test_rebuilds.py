@@ -34,7 +34,8 @@ def test_the_first_run_makes_every_report(built: TinyRepository) -> None:
     metrics = json.loads((built.root / "reports/metrics.json").read_text())
     assert metrics["candidate"]["model"] == "drugban"
     assert set(metrics["baselines"]) == {
-        "base_rate", "nearest_neighbour", "logistic_regression", "gradient_boosting",
+        "base_rate", "nearest_neighbour", "similarity_vote", "logistic_regression",
+        "gradient_boosting",
     }  # fmt: skip
     assert (built.root / "models/promoted/model.json").exists()
     assert (built.root / "reports/report.html").stat().st_size > 10_000

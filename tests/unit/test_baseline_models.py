@@ -29,8 +29,11 @@ from stages.dti.models.registry import load_model
 from stages.dti.training.classical import fit_classical
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+# One thread: on a busy machine a team of them waits for its slowest at every small step.
 TRAINER = build(
-    TrainerConfig, yaml.safe_load((CONF / "trainer" / "default.yaml").read_text()), "trainer"
+    TrainerConfig,
+    yaml.safe_load((CONF / "trainer" / "default.yaml").read_text()) | {"threads": 1},
+    "trainer",
 )
 QUICK = {"gradient_boosting": {"trees": 40, "early_stopping_rounds": 10}}
 CONFIGS: dict[str, AnyModel] = {
@@ -39,7 +42,13 @@ CONFIGS: dict[str, AnyModel] = {
         yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text()) | QUICK.get(name, {}),
         "model",
     ).root
-    for name in ("base_rate", "nearest_neighbour", "logistic_regression", "gradient_boosting")
+    for name in (
+        "base_rate",
+        "nearest_neighbour",
+        "similarity_vote",
+        "logistic_regression",
+        "gradient_boosting",
+    )
 }
 TRAIN, VALIDATION, TEST = slice(0, 450), slice(450, 540), slice(540, None)
 
@@ -125,7 +134,7 @@ class TestEveryModel:
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("nearest_neighbour", 0.8), ("logistic_regression", 0.7), ("gradient_boosting", 0.75)],
+    [("similarity_vote", 0.8), ("logistic_regression", 0.7), ("gradient_boosting", 0.75)],
 )
 def test_models_learn(name: str, least: float, fitted: Fit, test_pairs: PairData) -> None:
     assert roc_auc_score(test_pairs.labels, fitted(name).score(test_pairs)) > least
@@ -141,8 +150,8 @@ def test_nearest_neighbour_is_its_definition(fitted: Fit, test_pairs: PairData) 
     """Against plain loops, with RDKit's Tanimoto."""
     train = take(sample_pairs(), TRAIN)
     assert train.labels is not None
-    config = CONFIGS["nearest_neighbour"]
-    scores = fitted("nearest_neighbour").score(test_pairs)
+    config = CONFIGS["similarity_vote"]
+    scores = fitted("similarity_vote").score(test_pairs)
     vectors = []
     for row in np.unpackbits(train.drugs.fingerprints, axis=1):
         vectors.append(DataStructs.CreateFromBitString("".join(map(str, row))))
@@ -166,8 +175,8 @@ def test_nearest_neighbour_is_its_definition(fitted: Fit, test_pairs: PairData) 
 
 def test_an_interacting_pair_of_train_is_its_own_neighbour(tmp_path: Path) -> None:
     train = take(sample_pairs(), TRAIN)
-    config = CONFIGS["nearest_neighbour"].model_copy(update={"neighbours": 1})
-    model = fit_model("nearest_neighbour", tmp_path, config)
+    config = CONFIGS["similarity_vote"].model_copy(update={"neighbours": 1})
+    model = fit_model("similarity_vote", tmp_path, config)
     assert train.labels is not None
     # Some kinases of the sample share one sequence, some drugs one fingerprint: ties may disagree.
     assert np.mean(model.score(train).round() == train.labels) > 0.98
@@ -180,15 +189,15 @@ def test_the_order_of_train_does_not_matter_to_nearest_neighbour(
     shuffled = take(train, np.random.default_rng(3).permutation(len(train)))
     context = FitContext(seed=0, trainer=TRAINER, workdir=tmp_path, on_epoch=lambda metrics: None)
     model = NearestNeighbour.fit(
-        CONFIGS["nearest_neighbour"], shuffled, take(sample_pairs(), VALIDATION), context
+        CONFIGS["similarity_vote"], shuffled, take(sample_pairs(), VALIDATION), context
     )
-    expected = fitted("nearest_neighbour").score(test_pairs)
+    expected = fitted("similarity_vote").score(test_pairs)
     assert np.array_equal(model.score(test_pairs), expected)
 
 
 def test_without_any_similar_pair_the_base_rate_answers(fitted: Fit, test_pairs: PairData) -> None:
     blank = replace(test_pairs.drugs, fingerprints=np.zeros_like(test_pairs.drugs.fingerprints))
-    scores = fitted("nearest_neighbour").score(replace(test_pairs, drugs=blank))
+    scores = fitted("similarity_vote").score(replace(test_pairs, drugs=blank))
     assert set(scores) == set(fitted("base_rate").score(test_pairs))
 
 

@@ -33,9 +33,13 @@ class BaseRateConfig(Section):
 
 
 class NearestNeighbourConfig(Section):
-    """Similarity-weighted labels of the most similar train pairs."""
+    """Similarity-weighted labels of the most similar train pairs.
 
-    name: Literal["nearest_neighbour"]
+    ``nearest_neighbour`` is the field's plain baseline, the label of the most similar train pair;
+    ``similarity_vote`` is the same model tuned, a far stronger one.
+    """
+
+    name: Literal["nearest_neighbour", "similarity_vote"]
     neighbours: int = Field(ge=1, description="train pairs that vote; ties with the last one too")
     sharpness: int = Field(ge=1, le=16, description="votes weigh similarity ** sharpness")
 

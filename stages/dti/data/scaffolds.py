@@ -17,4 +17,5 @@ def murcko_scaffold(smiles: str) -> str:
         molecule = Chem.MolFromSmiles(smiles)
         if molecule is None:
             raise InvalidInputError(f"RDKit cannot read the SMILES {smiles!r}")
-        return Chem.MolToSmiles(Chem.MurckoDecompose(molecule), isomericSmiles=False)
+        scaffold: str = Chem.MolToSmiles(Chem.MurckoDecompose(molecule), isomericSmiles=False)
+    return scaffold

@@ -30,7 +30,7 @@ def model_class(name: str) -> type[Model]:
             from stages.dti.models.base_rate import BaseRate
 
             return BaseRate
-        case "nearest_neighbour":
+        case "nearest_neighbour" | "similarity_vote":
             from stages.dti.models.nearest_neighbour import NearestNeighbour
 
             return NearestNeighbour

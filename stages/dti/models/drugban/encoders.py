@@ -19,7 +19,8 @@ class RowBatchNorm(nn.BatchNorm1d):
         """Normalise ``rows``; masked rows must be 0 already, so that sums need no second mask."""
         if mask is None:
             return super().forward(rows)
-        assert self.running_mean is not None and self.running_var is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
         assert self.num_batches_tracked is not None
         if self.training:
             wide = rows.float()
