@@ -23,7 +23,7 @@ $(STAMP): requirements.lock
 
 setup: $(STAMP) ## Make the virtual environment from the lock file
 
-repro: setup ## Run the pipeline; only what changed is rebuilt
+repro: params ## Compose conf/, run the pipeline; only what changed is rebuilt
 	dvc repro
 
 test: setup ## Run the fast tests
