@@ -24,6 +24,7 @@ from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.features.targets import featurize_targets
 from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.model_folder import ModelFolder
+from stages.dti.model_loader import load_model_folder
 
 Value = TypeVar("Value")
 
@@ -164,7 +165,7 @@ class Predictor:
         Raises:
             ModelError: the folder holds no model, an incomplete one, or one for other features.
         """
-        return cls(ModelFolder.load(folder), folder_sha256(folder))
+        return cls(load_model_folder(folder), folder_sha256(folder))
 
     def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
         """Return one prediction per pair, in order; a bad pair never fails its neighbours."""

@@ -223,6 +223,6 @@ def test_public_sets(
     else:  # five pairs stand in two published parts
         counts = interactions["published_split"].value_counts().to_dict()
         assert counts == {
-            "train": 4193, "val": 599, "test": 1195, "test+train": 4, "test+val": 1,
+            "train": 4193, "val": 598, "test": 1196, "test+train": 3, "test+val": 1, "val+train": 1,
         }  # fmt: skip
         assert metrics(tmp_path)["published_split_conflicts"] == 5
