@@ -13,6 +13,7 @@ from serve.logs import configure_logging
 from serve.model_source import model_folder
 from serve.settings import load_settings
 from stages.dti.errors import DtiError
+from stages.dti.process import prepare_process
 
 USAGE = """\
 Arguments are Hydra overrides of conf/, such as serve.port=9000 or environment=staging.
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("override", nargs="*", help="a Hydra override")
     overrides = parser.parse_args(arguments).override
+    prepare_process()  # the workers inherit it
     try:
         settings = load_settings(overrides, os.environ)
         configure_logging(settings.serve.log_level)

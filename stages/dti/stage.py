@@ -30,6 +30,7 @@ from stages.dti.config.base import build
 from stages.dti.config.execution import ExecutionConfig
 from stages.dti.errors import ConfigError, DtiError, StageTimeoutError, nearest
 from stages.dti.paths import EXECUTIONS, ROOT, Paths
+from stages.dti.process import prepare_process
 
 SECTIONS = (
     "acquire",
@@ -118,9 +119,7 @@ def time_limit(seconds: float, stage: str) -> Iterator[None]:
 def main(run: Callable[..., None]) -> None:
     """Run a stage as a process; the exit code is 0 only if it finished."""
     stage = Path(inspect.getfile(run)).stem
-    # Read when torch or LightGBM is first imported. OpenMP threads otherwise spin so long at each
-    # barrier that one other busy process on the machine makes training several times slower.
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    prepare_process()
 
     @hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")
     def job(config: DictConfig) -> None:

@@ -172,3 +172,19 @@ def _mlflow_run_names(tiny: TinyRepository, experiment: str) -> list[str]:
     )
     names: list[str] = json.loads(tiny.run("python", "-c", script).stdout.replace("'", '"'))
     return names
+
+
+def test_evaluate_and_a_direct_call_agree_to_the_last_bit(tiny: TinyRepository) -> None:
+    script = """
+import pandas as pd
+from stages.dti.paths import DRUGS, EVALUATION, PROMOTED, TARGETS
+from stages.dti.predictor import Pair, Predictor
+table = pd.read_parquet(EVALUATION / "predictions.parquet")
+table = table.merge(pd.read_parquet(DRUGS)).merge(pd.read_parquet(TARGETS))
+pairs = [Pair(*row) for row in table[["smiles", "sequence"]].itertuples(index=False)]
+predicted = Predictor.load(PROMOTED).predict(pairs)
+assert [p.score for p in predicted] == table["candidate_score"].tolist()
+assert [p.probability for p in predicted] == table["candidate_probability"].tolist()
+print(len(pairs))
+"""
+    assert int(tiny.run("python", "-c", script).stdout) > 20

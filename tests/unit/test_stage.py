@@ -13,6 +13,7 @@ import pytest
 
 from stages.dti.errors import DataError, StageTimeoutError
 from stages.dti.paths import INTERACTIONS, Paths
+from stages.dti.process import prepare_process
 from stages.dti.stage import time_limit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -57,6 +58,14 @@ def test_time_limit_interrupts_and_names_its_setting() -> None:
 
     with pytest.raises(StageTimeoutError, match=r"raise execution\.timeout_s\.split"):
         work()
+
+
+def test_library_settings_do_not_override_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    prepare_process()
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "16"
 
 
 def test_work_within_the_limit_is_left_alone() -> None:
