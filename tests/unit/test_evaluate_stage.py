@@ -12,24 +12,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from omegaconf import OmegaConf
+from prepared_tables import (
+    DEFAULTS,
+    FEATURE_PARAMETERS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, roc_auc_score
 
-from stages.dti.compose import compose
-from stages.dti.config.base import SectionT, build
+from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
-from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import ModelConfig
-from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.data.keys import drug_key, target_key
-from stages.dti.data.standardise import standardise_smiles
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import ConfigError, DataError, DtiError, ModelError
-from stages.dti.features.drugs import featurize_drugs
-from stages.dti.features.store import FeatureStore, Scaler, Scalers
-from stages.dti.features.targets import featurize_targets
 from stages.dti.lifecycle.tracking import MODEL_TAG, configure
 from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
 from stages.dti.model_folder import ModelFolder
@@ -40,13 +39,9 @@ from stages.dti.paths import (
     DRUGS,
     EVALUATION,
     EVALUATION_PLOTS,
-    FEATURES,
     INTERACTIONS,
     METRICS,
-    ROOT,
-    SAMPLE,
     SPLITS,
-    TARGETS,
     Paths,
 )
 from stages.dti.predictor import Pair, Predictor
@@ -55,17 +50,7 @@ from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from stages.evaluate import run
 
-DEFAULTS: Any = OmegaConf.to_container(compose())
-
-
-def section(kind: type[SectionT], name: str, **changes: Any) -> SectionT:
-    """Return a section as conf/ has it, with a few fields changed."""
-    return build(kind, DEFAULTS[name] | changes, name)
-
-
 EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100)
-FEATURE_PARAMETERS = section(FeaturesConfig, "features", fingerprint_bits=512, kmer_bins=64)
-STANDARDISE = section(StandardiseConfig, "standardise")
 TRAINER = section(TrainerConfig, "trainer", threads=1)
 TRAIN = section(TrainConfig, "train")
 MODELS: dict[str, dict[str, Any]] = {
@@ -73,58 +58,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "base_rate": DEFAULTS["baselines"]["base_rate"],
     "nearest_neighbour": DEFAULTS["baselines"]["nearest_neighbour"],
 }
-
-
-def write_tables(root: Path) -> None:
-    """Write the pairs of ten targets as ``prepare`` and ``split`` would.
-
-    Every tenth drug and the last target are kept out of train.
-    """
-    sample = ROOT / SAMPLE
-    pairs = pd.read_csv(sample / "interactions.csv")
-    frequent = pairs["target_id"].value_counts(sort=True).index[:10]
-    pairs = pairs[pairs["target_id"].isin(frequent)].reset_index(drop=True)
-    drugs = pd.read_csv(sample / "drugs.csv").merge(pairs[["drug_id"]].drop_duplicates())
-    targets = pd.read_csv(sample / "targets.csv").merge(pairs[["target_id"]].drop_duplicates())
-    drugs["smiles"] = [standardise_smiles(smiles, STANDARDISE) for smiles in drugs["smiles"]]
-    drugs["drug_key"] = drugs["smiles"].map(drug_key)
-    targets["target_key"] = targets["sequence"].map(target_key)
-    targets["target_name"] = targets["target_id"]
-
-    pairs = pairs.merge(drugs[["drug_id", "drug_key"]]).merge(targets[["target_id", "target_key"]])
-    pairs["label"] = (pairs["affinity"] >= 12.1).astype("int8")
-    pairs["source"] = "kiba_sample"
-    pairs = pairs.drop_duplicates(["drug_key", "target_key"]).reset_index(drop=True)
-    held_out = pairs["drug_key"].isin(drugs["drug_key"][::10]) | (
-        pairs["target_id"] == frequent[-1]
-    )
-    turn = np.arange(len(pairs)) % 10
-    part = np.select([held_out, turn == 0, turn < 3], ["test", "test", "val"], "train")
-    for artefact, table in (
-        (DRUGS, drugs[["drug_key", "drug_id", "smiles"]]),
-        (TARGETS, targets[["target_key", "target_id", "target_name", "sequence"]]),
-        (INTERACTIONS, pairs[["drug_key", "target_key", "label", "source"]]),
-        (SPLITS, pairs[["drug_key", "target_key"]].assign(split=part)),
-    ):
-        (root / artefact).parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(root / artefact, index=False)
-
-
-def write_features(root: Path) -> None:
-    drugs, targets = pd.read_parquet(root / DRUGS), pd.read_parquet(root / TARGETS)
-    drug_features, _ = featurize_drugs(drugs["smiles"].tolist(), FEATURE_PARAMETERS)
-    target_features, _ = featurize_targets(targets["sequence"].tolist(), FEATURE_PARAMETERS)
-    (root / FEATURES).mkdir()
-    FeatureStore(
-        drugs=drug_features,
-        targets=target_features,
-        scalers=Scalers(
-            Scaler.fit(drug_features.descriptors), Scaler.fit(target_features.descriptors)
-        ),
-        drug_table=drugs[["drug_key", "smiles"]],
-        target_table=targets[["target_key", "sequence"]],
-        metadata={"parameters": FEATURE_PARAMETERS.model_dump()},
-    ).save(root / FEATURES)
 
 
 def fit_model(root: Path, plain: dict[str, Any]) -> ModelFolder:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from omegaconf import OmegaConf
+from prepared_tables import write_features
 from sklearn.metrics import roc_auc_score
 
 from stages import acquire, prepare, split
@@ -35,9 +36,6 @@ from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DataError, ModelError
 from stages.dti.evaluation.metrics import RANKING, Comparison, counts
 from stages.dti.evaluation.strata import stratify
-from stages.dti.features.drugs import featurize_drugs
-from stages.dti.features.store import FeatureStore, Scaler, Scalers
-from stages.dti.features.targets import featurize_targets
 from stages.dti.lifecycle import registry
 from stages.dti.lifecycle.promotion import CARD, NO_MODEL, VERSION, WRITTEN_HERE
 from stages.dti.lifecycle.provenance import folder_sha256
@@ -49,9 +47,7 @@ from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
     DECISION,
-    DRUGS,
     EVALUATION,
-    FEATURES,
     INTERACTIONS,
     LEAKAGE,
     METRICS,
@@ -60,7 +56,6 @@ from stages.dti.paths import (
     ROOT,
     SAMPLE,
     SPLITS,
-    TARGETS,
     TRAINING_METRICS,
     VALIDATION_METRICS,
     Paths,
@@ -120,23 +115,6 @@ def divide(root: Path, seed: int) -> None:
     split.run(Paths(inputs=root, outputs=root), split=config)
 
 
-def featurize(root: Path) -> None:
-    drugs, targets = pd.read_parquet(root / DRUGS), pd.read_parquet(root / TARGETS)
-    drug_features, _ = featurize_drugs(drugs["smiles"].tolist(), FEATURE_PARAMETERS)
-    target_features, _ = featurize_targets(targets["sequence"].tolist(), FEATURE_PARAMETERS)
-    (root / FEATURES).mkdir()
-    FeatureStore(
-        drugs=drug_features,
-        targets=target_features,
-        scalers=Scalers(
-            Scaler.fit(drug_features.descriptors), Scaler.fit(target_features.descriptors)
-        ),
-        drug_table=drugs[["drug_key", "smiles"]],
-        target_table=targets[["target_key", "sequence"]],
-        metadata={"parameters": FEATURE_PARAMETERS.model_dump()},
-    ).save(root / FEATURES)
-
-
 def fit(root: Path, name: str, folder: Path) -> None:
     data = load_training_data(Paths(inputs=root, outputs=root))
     config = build(ModelConfig, MODELS[name], "model").root
@@ -186,7 +164,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository in which `good` is the candidate; `models/trained/` holds all of MODELS."""
     root = tmp_path_factory.mktemp("pipeline")
     prepare_data(root)
-    featurize(root)
+    write_features(root)
     for name in MODELS:
         fit(root, name, root / "models/trained" / name)
     for name in ("base_rate", "nearest_neighbour"):

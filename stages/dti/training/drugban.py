@@ -165,5 +165,5 @@ def _optimizer_steps(batches: int, settings: TrainerConfig) -> int:
 
 def _quiet_lightning() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for pattern in (".*does not have many workers.*", ".*logging interval.*"):
+    for pattern in (".*does not have many workers.*", ".*logging interval.*", ".*treespec.*"):
         warnings.filterwarnings("ignore", pattern)

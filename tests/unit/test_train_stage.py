@@ -1,0 +1,144 @@
+"""The train and baselines stages on real pairs, with cheap models and MLflow in SQLite."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
+
+from stages import baselines, train
+from stages.dti.config.base import build
+from stages.dti.config.model import BaselinesConfig, ModelConfig
+from stages.dti.config.tracking import TrackingConfig
+from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.errors import ConfigError, DataError
+from stages.dti.lifecycle.provenance import file_sha256, folder_sha256
+from stages.dti.paths import (
+    BASELINES,
+    CANDIDATE,
+    FEATURES,
+    INTERACTIONS,
+    SPLITS,
+    TRAINING_CURVES,
+    TRAINING_METRICS,
+    VALIDATION,
+    VALIDATION_METRICS,
+    Paths,
+)
+from stages.dti.predictor import Pair, Predictor
+
+COMMON: dict[str, Any] = {
+    "trainer": section(TrainerConfig, "trainer", threads=1),
+    "train": section(TrainConfig, "train"),
+    "standardise": STANDARDISE,
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_tables(tmp_path)
+    write_features(tmp_path)
+    (tmp_path / VALIDATION).mkdir(parents=True)
+    (tmp_path / VALIDATION / "validation.json").write_text("{}")
+    (tmp_path / VALIDATION_METRICS).write_text("{}")
+    return tmp_path
+
+
+def start_train(root: Path, model: dict[str, Any]) -> None:
+    train.run(
+        Paths(root, root),
+        model=build(ModelConfig, model, "model"),
+        tracking=tracking(root),
+        **COMMON,
+    )
+
+
+def tracking(root: Path) -> TrackingConfig:
+    return section(
+        TrackingConfig, "tracking", uri=f"sqlite:///{root}/mlflow.db", system_metrics=False
+    )
+
+
+def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root: Path) -> None:
+    start_train(root, DEFAULTS["baselines"]["gradient_boosting"] | {"trees": 30})
+    facts = json.loads((root / CANDIDATE / "model.json").read_text())
+    assert facts["name"] == "gradient_boosting"
+    assert facts["dataset"] == "kiba_sample"
+    assert facts["data_sha256"] == {
+        INTERACTIONS.as_posix(): file_sha256(root / INTERACTIONS),
+        SPLITS.as_posix(): file_sha256(root / SPLITS),
+        FEATURES.as_posix(): folder_sha256(root / FEATURES),
+    }
+    metrics = json.loads((root / TRAINING_METRICS).read_text())
+    assert metrics["model"] == "gradient_boosting"
+    assert 0.5 < metrics["val_auroc"] <= 1
+    assert len(pd.read_csv(root / TRAINING_CURVES / "auroc.csv")) == metrics["epochs"]
+
+    predictor = Predictor.load(root / CANDIDATE)
+    (known,) = predictor.content.reference.targets["target_id"][:1]
+    (answer,) = predictor.predict([Pair("CC(=O)OC1=CC=CC=C1C(=O)O", target_id=known)])
+    assert answer.status == "ok"
+    assert answer.target_id == known
+
+    database = sqlite3.connect(root / "mlflow.db")
+    params = dict(database.execute("select key, value from params").fetchall())
+    assert params["model.name"] == "gradient_boosting"
+    assert params[f"data_sha256.{SPLITS.as_posix()}"] == file_sha256(root / SPLITS)
+    assert "data_version" in params
+    assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
+    tags = dict(database.execute("select key, value from tags").fetchall())
+    assert tags["model_sha256"] == folder_sha256(root / CANDIDATE)
+
+
+def test_the_test_part_leaves_no_trace_in_the_model(root: Path) -> None:
+    """Other labels on the test pairs give the same model, but for the hash of the table."""
+    model = DEFAULTS["baselines"]["logistic_regression"]
+    start_train(root, model)
+    before = (root / CANDIDATE / "weights.safetensors").read_bytes()
+    calibration = (root / CANDIDATE / "calibration.json").read_text()
+    table, splits = pd.read_parquet(root / INTERACTIONS), pd.read_parquet(root / SPLITS)
+    test = (splits["split"] == "test").to_numpy()
+    table.loc[test, "label"] = 1 - table.loc[test, "label"]
+    table.to_parquet(root / INTERACTIONS, index=False)
+    start_train(root, model)
+    assert (root / CANDIDATE / "weights.safetensors").read_bytes() == before
+    assert (root / CANDIDATE / "calibration.json").read_text() == calibration
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_part_of_one_class_is_refused_before_any_output(root: Path, part: str) -> None:
+    table, splits = pd.read_parquet(root / INTERACTIONS), pd.read_parquet(root / SPLITS)
+    table.loc[(splits["split"] == part).to_numpy(), "label"] = 0
+    table.to_parquet(root / INTERACTIONS, index=False)
+    with pytest.raises(DataError, match=f"the {part} part holds .* 1 class"):
+        start_train(root, DEFAULTS["baselines"]["base_rate"])
+    assert not (root / CANDIDATE).exists()
+
+
+def test_baselines_writes_one_folder_each(root: Path) -> None:
+    chosen = {name: DEFAULTS["baselines"][name] for name in ("base_rate", "similarity_vote")}
+    baselines.run(
+        Paths(root, root),
+        baselines=build(BaselinesConfig, chosen, "baselines"),
+        tracking=tracking(root),
+        **COMMON,
+    )
+    assert {path.name for path in (root / BASELINES).iterdir()} == set(chosen)
+    assert Predictor.load(root / BASELINES / "similarity_vote").info.name == "similarity_vote"
+
+
+def test_a_neural_model_is_no_baseline(root: Path) -> None:
+    with pytest.raises(ConfigError, match="drugban is no classical model"):
+        baselines.run(
+            Paths(root, root),
+            baselines=build(BaselinesConfig, {"deep": DEFAULTS["model"]}, "baselines"),
+            tracking=tracking(root),
+            **COMMON,
+        )
+    assert not (root / BASELINES).exists()

@@ -1,0 +1,139 @@
+"""Fitting DrugBAN: it learns, deterministically; the best epoch is kept; bad data is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sample_pairs import sample_pairs, take
+from sklearn.metrics import roc_auc_score
+
+from stages.dti.compose import compose
+from stages.dti.config.model import DrugBANConfig
+from stages.dti.config.trainer import TrainerConfig
+from stages.dti.features.store import PairData
+from stages.dti.models.base import FitContext
+from stages.dti.training.curves import LearningCurves
+from stages.dti.training.drugban import fit_drugban, precision_here
+
+SMALL = DrugBANConfig(
+    name="drugban", graph_dim=16, graph_layers=2, residue_dim=8, cnn_filters=[16, 16],
+    cnn_kernels=[3, 5], ban_heads=2, ban_dim=16, ban_pooling=2, mlp_hidden_dim=16, mlp_out_dim=8,
+    dropout=0.0,
+)  # fmt: skip
+
+
+def trainer(**changes: Any) -> TrainerConfig:
+    plain: Any = compose().trainer
+    quick = {"threads": 1, "precision": "32-true", "crop_residues": 60, "batch_size": 16}
+    return TrainerConfig.model_validate({**plain, **quick, "max_epochs": 3, **changes})
+
+
+@pytest.fixture(scope="module")
+def pairs() -> PairData:
+    return sample_pairs()
+
+
+def fit(
+    pairs: PairData, workdir: Path, train: slice, validation: slice, **changes: Any
+) -> tuple[Any, list[dict[str, float]]]:
+    epochs: list[dict[str, float]] = []
+    workdir.mkdir(exist_ok=True)
+    context = FitContext(
+        seed=1, trainer=trainer(**changes), workdir=workdir, on_epoch=epochs.append
+    )
+    return fit_drugban(SMALL, take(pairs, train), take(pairs, validation), context), epochs
+
+
+def test_it_learns_a_small_set_by_heart(pairs: PairData, tmp_path: Path) -> None:
+    few = slice(0, 48)
+    model, epochs = fit(
+        pairs, tmp_path, few, few, max_epochs=40, patience_epochs=40, learning_rate=0.01
+    )
+    labels = pairs.labels
+    assert labels is not None
+    assert epochs[-1]["train_loss"] < 0.5 * epochs[0]["train_loss"]
+    assert roc_auc_score(labels[few], model.score(take(pairs, few))) > 0.97
+
+
+def test_two_fits_give_the_same_weights(pairs: PairData, tmp_path: Path) -> None:
+    train, validation = slice(0, 100), slice(450, 500)
+    (first, epochs), (second, again) = (
+        fit(pairs, tmp_path / name, train, validation) for name in ("a", "b")
+    )
+    assert epochs == again
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name]), name
+
+
+def test_the_weights_are_those_of_the_best_epoch(pairs: PairData, tmp_path: Path) -> None:
+    validation = slice(450, 540)
+    model, epochs = fit(pairs, tmp_path, slice(0, 150), validation, max_epochs=5)
+    labels = pairs.labels
+    assert labels is not None
+    best = max(epoch["val_auroc"] for epoch in epochs)
+    # Training scores in batches, ``score`` pair by pair: equal up to rounding.
+    assert roc_auc_score(labels[validation], model.score(take(pairs, validation))) == (
+        pytest.approx(best, abs=0.005)
+    )
+
+
+def test_early_stopping_waits_for_its_patience(pairs: PairData, tmp_path: Path) -> None:
+    _, epochs = fit(
+        pairs, tmp_path, slice(0, 60), slice(450, 500),
+        max_epochs=40, patience_epochs=1, learning_rate=1e-7, schedule="constant", optimizer="adam",
+    )  # fmt: skip
+    assert len(epochs) < 40
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "reduce_on_plateau", "constant"])
+def test_schedules_move_the_learning_rate_as_they_say(
+    schedule: str, pairs: PairData, tmp_path: Path
+) -> None:
+    _, epochs = fit(
+        pairs, tmp_path, slice(0, 48), slice(450, 500),
+        schedule=schedule, monitor="loss", accumulate_batches=2,
+    )  # fmt: skip
+    rates = [epoch["learning_rate"] for epoch in epochs]
+    assert len(rates) == 3
+    assert (len(set(rates)) > 1) == (schedule in ("one_cycle", "cosine"))
+
+
+def test_gradients_are_recorded_before_clipping(pairs: PairData, tmp_path: Path) -> None:
+    train, validation = slice(0, 48), slice(450, 500)
+    _, free = fit(pairs, tmp_path / "a", train, validation, gradient_clip_norm=0, max_epochs=1)
+    _, clipped = fit(
+        pairs, tmp_path / "b", train, validation, gradient_clip_norm=1e-3, max_epochs=1
+    )
+    assert free[0]["gradient_norm"] > 1e-2
+    assert clipped[0]["gradient_norm"] > 1e-2
+
+
+def test_precision_follows_the_choice_or_the_processor() -> None:
+    assert precision_here("32-true", "cpu") == "32-true"
+    assert precision_here("bf16-mixed", "cpu") == "bf16-mixed"
+    assert precision_here("auto", "cpu") in ("32-true", "bf16-mixed")
+
+
+def test_learning_curves_find_the_best_epoch_and_write_one_row_per_metric(tmp_path: Path) -> None:
+    curves = LearningCurves(monitor="loss")
+    for epoch, loss in enumerate([0.7, 0.5, 0.6]):
+        curves.add({"epoch": float(epoch), "train_loss": loss / 2, "val_loss": loss})
+    assert curves.summary() == {"epochs": 3, "best_epoch": 1}
+    curves.save(tmp_path / "curves")
+    table = pd.read_csv(tmp_path / "curves/loss.csv")
+    assert table.columns.tolist() == ["epoch", "metric", "value"]
+    assert table.query("metric == 'val_loss'")["value"].tolist() == [0.7, 0.5, 0.6]
+    assert pd.read_csv(tmp_path / "curves/auroc.csv").empty
+    assert LearningCurves(monitor="auroc").summary() == {"epochs": 0, "best_epoch": None}
+
+
+def test_the_higher_auroc_wins_and_the_earlier_of_equals() -> None:
+    curves = LearningCurves(monitor="auroc")
+    for epoch, value in enumerate([0.6, 0.8, 0.8, np.float64(0.7)]):
+        curves.add({"epoch": float(epoch), "val_auroc": float(value)})
+    assert curves.summary()["best_epoch"] == 1
