@@ -6,7 +6,7 @@ Out:
     ``models/baselines/<name>/``: one model folder per baseline, with calibration and threshold
     chosen on validation, as the candidate has them.
 Sections:
-    ``baselines``, ``trainer``, ``train``, ``standardise``; ``tracking`` as a side channel.
+    ``baselines``, ``train``, ``standardise``; ``tracking`` as a side channel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stages.dti.atomic import write_folder
 from stages.dti.config.model import BaselinesConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainConfig
 from stages.dti.lifecycle.tracking import TrackedRun, training_run
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, Paths
@@ -35,7 +35,6 @@ def run(
     paths: Paths,
     *,
     baselines: BaselinesConfig,
-    trainer: TrainerConfig,
     train: TrainConfig,
     standardise: StandardiseConfig,
     tracking: TrackingConfig,
@@ -59,7 +58,7 @@ def run(
             ):
                 context = FitContext(
                     seed=train.seed,
-                    trainer=trainer,
+                    threads=train.threads,
                     workdir=Path(scratch),
                     on_epoch=partial(_log_epoch, tracked),
                 )

@@ -69,9 +69,9 @@ def run(
 
         with tempfile.TemporaryDirectory() as scratch:
             context = FitContext(
-                seed=train.seed, trainer=trainer, workdir=Path(scratch), on_epoch=on_epoch
+                seed=train.seed, threads=train.threads, workdir=Path(scratch), on_epoch=on_epoch
             )
-            fitted = fit(config, data.train, data.validation, context)
+            fitted = fit(config, trainer, data.train, data.validation, context)
         folder = finish(fitted, config, data, train, standardise)
         with write_folder(paths.write(CANDIDATE)) as temporary:
             folder.save(temporary)

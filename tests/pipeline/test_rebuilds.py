@@ -100,9 +100,9 @@ def test_a_killed_stage_is_rebuilt_whole(tiny: TinyRepository) -> None:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    record = tiny.root / "models/candidate"
+    candidate = tiny.root / "models/candidate"
     # DVC removes the stage's outs when it starts it; that is the middle that we wait for.
-    while record.exists() and process.poll() is None and time.monotonic() < deadline:
+    while candidate.exists() and process.poll() is None and time.monotonic() < deadline:
         os.sched_yield()
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -115,7 +115,7 @@ def test_a_killed_stage_is_rebuilt_whole(tiny: TinyRepository) -> None:
     assert tiny.run("dvc", "status").stdout.strip() == "Data and pipelines are up to date."
 
 
-def test_exp_run_trains_the_model_that_it_names(tiny: TinyRepository) -> None:
+def test_exp_run_trains_the_model_that_it_names(tiny: TinyRepository, tmp_path: Path) -> None:
     tiny.run("dvc", "exp", "run", "-S", "model=gradient_boosting", "-n", "boosted")
     lock = yaml.safe_load((tiny.root / "dvc.lock").read_text())
     assert lock["stages"]["train"]["params"]["params.yaml"]["model"]["name"] == "gradient_boosting"
@@ -128,8 +128,8 @@ def test_exp_run_trains_the_model_that_it_names(tiny: TinyRepository) -> None:
     assert "gradient_boosting" in names
     difference = tiny.run("dvc", "metrics", "diff", "--json").stdout
     assert "drugban" in difference
-    tiny.run("dvc", "plots", "diff", "HEAD", "-o", "plots_page")
-    assert (tiny.root / "plots_page/index.html").exists()
+    tiny.run("dvc", "plots", "diff", "HEAD", "-o", str(tmp_path))
+    assert (tmp_path / "index.html").exists()
 
 
 def test_a_queued_grid_runs_every_point(tiny: TinyRepository) -> None:

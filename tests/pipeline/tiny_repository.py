@@ -15,7 +15,8 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 EDITS = {
-    "conf/trainer/default.yaml": {"max_epochs": 2, "threads": 1, "crop_residues": 100},
+    "conf/trainer/default.yaml": {"max_epochs": 2, "crop_residues": 100},
+    "conf/train/default.yaml": {"threads": 1},
     "conf/features/default.yaml": {"max_residues": 300, "kmer_bins": 16},
     "conf/model/drugban.yaml": {
         "graph_dim": 16,
@@ -108,11 +109,11 @@ class TinyRepository:
         return re.findall(r"Running stage '(\w+)'", output)
 
     def _shrink_sample(self) -> None:
-        """Keep 60 drugs × 20 targets of the sample, and unpin the changed files."""
+        """Keep 150 drugs × 30 targets of the sample, and unpin the changed files."""
         folder = self.root / "data/sample"
         pairs = pd.read_csv(folder / "interactions.csv")
-        drugs = pairs["drug_id"].value_counts().index[:60]
-        targets = pairs["target_id"].value_counts().index[:20]
+        drugs = pairs["drug_id"].value_counts().index[:150]
+        targets = pairs["target_id"].value_counts().index[:30]
         kept = pairs[pairs["drug_id"].isin(drugs) & pairs["target_id"].isin(targets)]
         kept.to_csv(folder / "interactions.csv", index=False)
         for name, column in (("drugs", "drug_id"), ("targets", "target_id")):

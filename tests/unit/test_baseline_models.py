@@ -16,7 +16,6 @@ from sklearn.metrics import roc_auc_score
 
 from stages.dti.config.base import build
 from stages.dti.config.model import AnyModel, BaselinesConfig, ModelConfig
-from stages.dti.config.trainer import TrainerConfig
 from stages.dti.data.similarity import nearest_sequence_similarity
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import sequences_of, target_descriptor_names
@@ -30,11 +29,6 @@ from stages.dti.training.classical import fit_classical
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # One thread: on a busy machine a team of them waits for its slowest at every small step.
-TRAINER = build(
-    TrainerConfig,
-    yaml.safe_load((CONF / "trainer" / "default.yaml").read_text()) | {"threads": 1},
-    "trainer",
-)
 QUICK = {"gradient_boosting": {"trees": 40, "early_stopping_rounds": 10}}
 CONFIGS: dict[str, AnyModel] = {
     name: build(
@@ -57,7 +51,7 @@ Fit = Callable[[str], Model]
 
 def fit_model(name: str, folder: Path, config: AnyModel | None = None) -> Model:
     pairs = sample_pairs()
-    context = FitContext(seed=0, trainer=TRAINER, workdir=folder, on_epoch=lambda metrics: None)
+    context = FitContext(seed=0, threads=1, workdir=folder, on_epoch=lambda metrics: None)
     return fit_classical(
         config or CONFIGS[name], take(pairs, TRAIN), take(pairs, VALIDATION), context
     )
@@ -187,7 +181,7 @@ def test_the_order_of_train_does_not_matter_to_nearest_neighbour(
 ) -> None:
     train = take(sample_pairs(), TRAIN)
     shuffled = take(train, np.random.default_rng(3).permutation(len(train)))
-    context = FitContext(seed=0, trainer=TRAINER, workdir=tmp_path, on_epoch=lambda metrics: None)
+    context = FitContext(seed=0, threads=1, workdir=tmp_path, on_epoch=lambda metrics: None)
     model = NearestNeighbour.fit(
         CONFIGS["similarity_vote"], shuffled, take(sample_pairs(), VALIDATION), context
     )
@@ -230,7 +224,7 @@ def test_gradient_boosting_reports_and_stops_early(tmp_path: Path) -> None:
     config = CONFIGS["gradient_boosting"].model_copy(
         update={"trees": 500, "early_stopping_rounds": 10}
     )
-    context = FitContext(seed=0, trainer=TRAINER, workdir=tmp_path, on_epoch=epochs.append)
+    context = FitContext(seed=0, threads=1, workdir=tmp_path, on_epoch=epochs.append)
     model = GradientBoosting.fit(config, take(pairs, TRAIN), take(pairs, VALIDATION), context)
     assert [epoch["epoch"] for epoch in epochs] == [10.0 * (i + 1) for i in range(len(epochs))]
     assert 0 < len(epochs) < 50
@@ -247,7 +241,7 @@ def test_gradient_boosting_learns_train_by_heart(tmp_path: Path) -> None:
     config = CONFIGS["gradient_boosting"].model_copy(
         update={"trees": 100, "early_stopping_rounds": 100}
     )
-    context = FitContext(seed=0, trainer=TRAINER, workdir=tmp_path, on_epoch=lambda metrics: None)
+    context = FitContext(seed=0, threads=1, workdir=tmp_path, on_epoch=lambda metrics: None)
     model = GradientBoosting.fit(config, train, train, context)
     assert roc_auc_score(train.labels, model.score(train)) > 0.99
 

@@ -26,7 +26,7 @@ from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainConfig
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import ConfigError, DataError, DtiError, ModelError
 from stages.dti.lifecycle.tracking import MODEL_TAG, configure
@@ -51,7 +51,6 @@ from stages.dti.training.export import finish, load_training_data
 from stages.evaluate import run
 
 EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100)
-TRAINER = section(TrainerConfig, "trainer", threads=1)
 TRAIN = section(TrainConfig, "train")
 MODELS: dict[str, dict[str, Any]] = {
     "candidate": DEFAULTS["baselines"]["logistic_regression"],
@@ -63,7 +62,7 @@ MODELS: dict[str, dict[str, Any]] = {
 def fit_model(root: Path, plain: dict[str, Any]) -> ModelFolder:
     data = load_training_data(Paths(inputs=root, outputs=root))
     config = build(ModelConfig, plain, "model").root
-    context = FitContext(seed=0, trainer=TRAINER, workdir=root, on_epoch=lambda _: None)
+    context = FitContext(seed=0, threads=1, workdir=root, on_epoch=lambda _: None)
     model = fit_classical(config, data.train, data.validation, context)
     return finish(model, config, data, TRAIN, STANDARDISE)
 

@@ -31,7 +31,7 @@ from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.split import SplitConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainConfig
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DataError, ModelError
 from stages.dti.evaluation.metrics import RANKING, Comparison, counts
@@ -77,7 +77,6 @@ STANDARDISE = build(StandardiseConfig, PARAMS["standardise"], "standardise")
 FEATURE_PARAMETERS = FeaturesConfig(
     fingerprint_radius=2, fingerprint_bits=512, max_residues=400, kmer_bins=64
 )
-TRAINER = build(TrainerConfig, PARAMS["trainer"] | {"threads": 1}, "trainer")
 TRAIN = build(TrainConfig, PARAMS["train"], "train")
 EVALUATE = build(EvaluateConfig, PARAMS["evaluate"] | {"bootstrap_samples": 100}, "evaluate")
 
@@ -118,7 +117,7 @@ def divide(root: Path, seed: int) -> None:
 def fit(root: Path, name: str, folder: Path) -> None:
     data = load_training_data(Paths(inputs=root, outputs=root))
     config = build(ModelConfig, MODELS[name], "model").root
-    context = FitContext(seed=0, trainer=TRAINER, workdir=root, on_epoch=lambda _: None)
+    context = FitContext(seed=0, threads=1, workdir=root, on_epoch=lambda _: None)
     fitted = fit_classical(config, data.train, data.validation, context)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

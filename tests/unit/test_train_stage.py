@@ -33,8 +33,7 @@ from stages.dti.paths import (
 from stages.dti.predictor import Pair, Predictor
 
 COMMON: dict[str, Any] = {
-    "trainer": section(TrainerConfig, "trainer", threads=1),
-    "train": section(TrainConfig, "train"),
+    "train": section(TrainConfig, "train", threads=1),
     "standardise": STANDARDISE,
 }
 
@@ -54,6 +53,7 @@ def start_train(root: Path, model: dict[str, Any]) -> None:
     train.run(
         Paths(root, root),
         model=build(ModelConfig, model, "model"),
+        trainer=section(TrainerConfig, "trainer"),
         tracking=tracking(root),
         **COMMON,
     )

@@ -29,7 +29,7 @@ SMALL = DrugBANConfig(
 
 def trainer(**changes: Any) -> TrainerConfig:
     plain: Any = compose().trainer
-    quick = {"threads": 1, "precision": "32-true", "crop_residues": 60, "batch_size": 16}
+    quick = {"precision": "32-true", "crop_residues": 60, "batch_size": 16}
     return TrainerConfig.model_validate({**plain, **quick, "max_epochs": 3, **changes})
 
 
@@ -43,10 +43,11 @@ def fit(
 ) -> tuple[Any, list[dict[str, float]]]:
     epochs: list[dict[str, float]] = []
     workdir.mkdir(exist_ok=True)
-    context = FitContext(
-        seed=1, trainer=trainer(**changes), workdir=workdir, on_epoch=epochs.append
-    )
-    return fit_drugban(SMALL, take(pairs, train), take(pairs, validation), context), epochs
+    context = FitContext(seed=1, threads=1, workdir=workdir, on_epoch=epochs.append)
+    settings = trainer(**changes)
+    return fit_drugban(
+        SMALL, settings, take(pairs, train), take(pairs, validation), context
+    ), epochs
 
 
 def test_it_learns_a_small_set_by_heart(pairs: PairData, tmp_path: Path) -> None:

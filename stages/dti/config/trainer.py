@@ -27,7 +27,6 @@ class TrainerConfig(Section):
     monitor: Literal["auroc", "auprc", "loss"] = Field(description="on validation")
     patience_epochs: int = Field(ge=1, description="early stopping")
     crop_residues: int = Field(ge=0, description="random crop of long sequences; 0: none")
-    threads: int = Field(ge=1, description="fixed, since the sum's order depends on it")
 
     @model_validator(mode="after")
     def _grouping_fits(self) -> Self:
@@ -40,6 +39,7 @@ class TrainConfig(Section):
     """What is common to every model's training."""
 
     seed: int = Field(ge=0)
+    threads: int = Field(ge=1, description="fixed, since the order of a sum depends on it")
     calibration: Literal["platt", "isotonic", "none"]
     threshold_metric: Literal["f1", "mcc", "youden"] = Field(
         description="the threshold maximises it on validation"

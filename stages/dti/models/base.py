@@ -11,7 +11,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 
 
@@ -21,13 +20,13 @@ class FitContext:
 
     Attributes:
         seed: seeds everything random.
-        trainer: the loop of neural models; the thread count of all.
+        threads: how many threads to use; fixed, since the order of a sum depends on it.
         workdir: an existing scratch folder (checkpoints).
         on_epoch: called with ``epoch`` and that epoch's metrics after each epoch or round.
     """
 
     seed: int
-    trainer: TrainerConfig
+    threads: int
     workdir: Path
     on_epoch: Callable[[dict[str, float]], None]
 

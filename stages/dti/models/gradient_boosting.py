@@ -124,7 +124,7 @@ def _parameters(config: GradientBoostingConfig, context: FitContext) -> dict[str
         "max_bin": config.bins,
         "bin_construct_sample_cnt": _ROWS_TO_CHOOSE_BINS,
         "seed": context.seed,
-        "num_threads": context.trainer.threads,
+        "num_threads": context.threads,
         "deterministic": True,
         "force_col_wise": True,
         "verbosity": -1,

@@ -47,8 +47,9 @@ class _Rows(Dataset[int]):
 class BestWeights(Callback):
     """Keep the weights of the best epoch as safetensors, and report every epoch."""
 
-    def __init__(self, context: FitContext) -> None:
+    def __init__(self, context: FitContext, monitor: str) -> None:
         self.context = context
+        self.monitor = monitor
         self.best_value = -np.inf
         self.best_epoch = -1
 
@@ -56,8 +57,7 @@ class BestWeights(Callback):
         """Compare the monitored metric with the best so far."""
         assert isinstance(module, DrugBANModule)
         metrics = module.epoch_metrics
-        monitor = self.context.trainer.monitor
-        value = metrics[f"val_{monitor}"] * (-1 if monitor == "loss" else 1)
+        value = metrics[f"val_{self.monitor}"] * (-1 if self.monitor == "loss" else 1)
         if value > self.best_value:
             self.best_value, self.best_epoch = value, trainer.current_epoch
             save_file(
@@ -82,16 +82,19 @@ def precision_here(
 
 
 def fit_drugban(
-    config: DrugBANConfig, train: PairData, validation: PairData, context: FitContext
+    config: DrugBANConfig,
+    settings: TrainerConfig,
+    train: PairData,
+    validation: PairData,
+    context: FitContext,
 ) -> DrugBAN:
     """Train DrugBAN and return the epoch that was best on validation.
 
     Raises:
         ValueError: validation holds one class only, so that no epoch can be chosen.
     """
-    settings = context.trainer
     _quiet_lightning()
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(context.threads)
     pl.seed_everything(context.seed, verbose=False)
     network = DrugBANNetwork(config)
     batches = GroupedBatches(
@@ -115,7 +118,7 @@ def fit_drugban(
         total_steps=_optimizer_steps(len(batches), settings),
         statistics_batches=[pair_batch(train, rows, gap) for rows in statistics_rows],
     )
-    best = BestWeights(context)
+    best = BestWeights(context, settings.monitor)
     trainer = pl.Trainer(
         accelerator=settings.accelerator,
         devices=1,
