@@ -156,11 +156,13 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
         """Return when the first workers have loaded the model; stop the server if one cannot."""
         sentinels = [worker.sentinel for worker in self.inference_workers]
         while not self._stopping.is_set():
-            if wait(sentinels, timeout=0.1):
+            ended = wait(sentinels, timeout=0.1)
+            # Asked second: a worker that loaded the model and then died is LitServe's to replace.
+            if self._api.board.service().state is not State.LOADING:
+                return
+            if ended:
                 self._failure = "the model cannot be loaded; the reason is logged above"
                 self._stop()
-            elif self._api.board.service().state is not State.LOADING:
-                return
 
     def _stop(self) -> None:
         """Let ``run`` return; first of all, so that no monitor takes the end for a crash."""
