@@ -8,9 +8,6 @@ LIBRARY_SETTINGS = {
     # OpenMP threads spin at each barrier; by default so long that one other busy process on the
     # machine makes training several times slower.
     "GOMP_SPINCOUNT": "1000",
-    # oneDNN keeps what it prepared for each shape. Packed batches hardly ever have the same shape
-    # twice, so the default of 1,024 costs gigabytes and saves nothing.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
 }
 
 

@@ -7,9 +7,43 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from stages.dti.config.model import DrugBANConfig
+from stages.dti.features.store import PairData
+
+
+def randomise(network: nn.Module) -> nn.Module:
+    """Give every batch norm random statistics, weights and biases, so that nothing cancels."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            for tensor in (module.running_mean, module.bias):
+                assert tensor is not None
+                nn.init.normal_(tensor)
+            for tensor in (module.running_var, module.weight):
+                assert tensor is not None
+                nn.init.uniform_(tensor, 0.5, 1.5)
+    return network
+
+
+def reference_logits(network: nn.Module, config: DrugBANConfig, pairs: PairData) -> Tensor:
+    """Return the logit of each pair, ``(pairs,)``, with gradients to the network's parameters."""
+    parameters = dict(network.named_parameters()) | dict(network.named_buffers())
+    logits = []
+    for drug, target in zip(pairs.drug_index, pairs.target_index, strict=True):
+        atoms = slice(*pairs.drugs.atom_offsets[drug : drug + 2])
+        bonds = slice(*pairs.drugs.bond_offsets[drug : drug + 2])
+        residues = slice(*pairs.targets.residue_offsets[target : target + 2])
+        logits.append(
+            reference_logit(
+                parameters,
+                config,
+                torch.tensor(pairs.drugs.atoms[atoms], dtype=torch.float32),
+                torch.tensor(pairs.drugs.bonds[bonds]),
+                torch.tensor(pairs.targets.residues[residues], dtype=torch.int64),
+            )
+        )
+    return torch.stack(logits)
 
 
 def reference_logit(

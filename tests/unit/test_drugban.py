@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_reference import reference_logit
+from drugban_reference import randomise, reference_logits
 
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import DrugBANConfig
@@ -17,7 +17,7 @@ from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
 from stages.dti.models.drugban.batch import pair_batch, target_batch
-from stages.dti.models.drugban.encoders import RowBatchNorm
+from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 
@@ -66,16 +66,7 @@ def data(pairs: list[tuple[int, int]], labels: list[float] | None = None) -> Pai
 def network(config: DrugBANConfig) -> DrugBANNetwork:
     """Random weights, biases and batch-norm statistics, so that nothing cancels."""
     torch.manual_seed(0)
-    network = DrugBANNetwork(config)
-    for module in network.modules():
-        if isinstance(module, RowBatchNorm):
-            for tensor in (module.running_mean, module.bias):
-                assert tensor is not None
-                torch.nn.init.normal_(tensor)
-            for tensor in (module.running_var, module.weight):
-                assert tensor is not None
-                torch.nn.init.uniform_(tensor, 0.5, 1.5)
-    return network.eval()
+    return randomise(DrugBANNetwork(config)).eval()
 
 
 ALL_PAIRS = [(drug, target) for drug in range(len(SMILES)) for target in range(len(SEQUENCES))]
@@ -90,32 +81,14 @@ SHAPES = {
 }
 
 
-def reference(network: DrugBANNetwork, config: DrugBANConfig, pairs: PairData) -> torch.Tensor:
-    parameters = dict(network.named_parameters()) | dict(network.named_buffers())
-    logits = []
-    for drug, target in zip(pairs.drug_index, pairs.target_index, strict=True):
-        atoms = slice(*pairs.drugs.atom_offsets[drug : drug + 2])
-        bonds = slice(*pairs.drugs.bond_offsets[drug : drug + 2])
-        residues = slice(*pairs.targets.residue_offsets[target : target + 2])
-        logits.append(
-            reference_logit(
-                parameters,
-                config,
-                torch.tensor(pairs.drugs.atoms[atoms], dtype=torch.float32),
-                torch.tensor(pairs.drugs.bonds[bonds]),
-                torch.tensor(pairs.targets.residues[residues], dtype=torch.int64),
-            )
-        )
-    return torch.stack(logits)
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 def test_packed_network_equals_the_plain_equations(
     network: DrugBANNetwork, config: DrugBANConfig, shape: str
 ) -> None:
     pairs = data(SHAPES[shape])
     batch = pair_batch(pairs, np.arange(len(pairs)), network.target_encoder.gap)
-    expected = reference(network, config, pairs)[torch.from_numpy(batch.order)]
+    order = np.argsort(pairs.target_index, kind="stable")
+    expected = reference_logits(network, config, pairs)[torch.from_numpy(order)]
     torch.testing.assert_close(network(batch), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -130,7 +103,7 @@ def test_gradients_equal_those_of_the_plain_equations(
     F.binary_cross_entropy_with_logits(network(batch), batch.labels).backward()  # type: ignore[no-untyped-call]
     fast = {name: p.grad.clone() for name, p in parameters.items() if p.grad is not None}
     network.zero_grad()
-    plain = reference(network, config, pairs)
+    plain = reference_logits(network, config, pairs)
     F.binary_cross_entropy_with_logits(plain, torch.tensor(labels)).backward()  # type: ignore[no-untyped-call]
     assert set(fast) == set(parameters)
     for name, p in parameters.items():
@@ -154,7 +127,7 @@ def test_a_target_is_encoded_the_same_beside_others_whatever_the_padding_token_h
 
 def test_score_equals_the_plain_equations(network: DrugBANNetwork, config: DrugBANConfig) -> None:
     pairs = data(ALL_PAIRS)
-    expected = torch.sigmoid(reference(network, config, pairs)).detach().numpy()
+    expected = torch.sigmoid(reference_logits(network, config, pairs)).detach().numpy()
     np.testing.assert_allclose(DrugBAN(network).score(pairs), expected, rtol=1e-5, atol=1e-6)
 
 
@@ -193,17 +166,16 @@ def test_saved_and_loaded_scores_the_same_bits(
 
 def test_masked_batch_norm_equals_batch_norm_of_the_real_rows() -> None:
     torch.manual_seed(0)
-    mask = torch.tensor([[1.0], [1], [0], [1], [0], [1]])
-    rows = torch.randn(6, 4) * mask
+    real, gaps = torch.tensor([0, 1, 3, 5]), torch.tensor([2, 4])
+    rows = torch.randn(6, 4)
     ours, plain = RowBatchNorm(4), torch.nn.BatchNorm1d(4)
     for norm in (ours, plain):
         torch.nn.init.constant_(norm.weight, 1.7)
         torch.nn.init.constant_(norm.bias, 0.3)
-    real = mask[:, 0].bool()
     expected = plain(rows[real])
-    result = ours(rows, mask)
+    result = ours(rows, gaps)
     torch.testing.assert_close(result[real], expected)
-    assert (result[~real] == 0).all()
+    assert (result[gaps] == 0).all()
     torch.testing.assert_close(ours.running_mean, plain.running_mean)
     torch.testing.assert_close(ours.running_var, plain.running_var)
 
@@ -226,7 +198,8 @@ def test_crops_are_windows_of_the_sequence_and_leave_short_ones_whole() -> None:
         assert pieces[1:] == whole[1:]
         windows = [whole[0][i : i + 30] for i in range(len(whole[0]) - 29)]
         starts.add(windows.index(pieces[0]))
-        assert batch.mask.sum() == 53
+        assert (batch.tokens != PADDING_TOKEN).sum() == 53
+        assert len(batch.gaps) == len(batch.tokens) - 53
     assert len(starts) > 10
 
 

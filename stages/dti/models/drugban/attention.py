@@ -9,10 +9,16 @@ with the sizes of the molecule and the sequence.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrizations import weight_norm
+
+from stages.dti.models.drugban.batch import AttentionPlan, TargetBatch
+from stages.dti.models.drugban.masked import Dropout
 
 
 class BilinearAttention(nn.Module):
@@ -32,7 +38,7 @@ class BilinearAttention(nn.Module):
         super().__init__()
         rank = dim * pooling
         self.dim, self.pooling = dim, pooling
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.drug_projection = weight_norm(nn.Linear(drug_dim, rank), dim=None)  # type: ignore[arg-type]
         self.target_projection = weight_norm(nn.Linear(target_dim, rank), dim=None)  # type: ignore[arg-type]
         self.head_weights = nn.Parameter(torch.randn(heads, rank))
@@ -62,6 +68,97 @@ class BilinearAttention(nn.Module):
         attention = (v * heads.to(v.dtype)) @ q.t() + bias.to(v.dtype)
         return v * (attention @ q) / len(q)
 
+    def forward(
+        self, atoms: Tensor, residues: Tensor, targets: TargetBatch, plan: AttentionPlan, pairs: int
+    ) -> Tensor:
+        """Return f of each pair of a batch, float32 ``(pairs, K)``."""
+        v = self.project_drugs(atoms)
+        residues = self.dropout(residues).to(v.dtype)
+        heads, bias = self.merged_heads()
+        rows = v.index_select(0, plan.atoms)
+        shares: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
+            rows,
+            rows * heads.to(v.dtype),
+            residues,
+            self.target_projection.weight.to(v.dtype),
+            self.target_projection.bias.to(v.dtype),
+            bias,
+            plan,
+            targets.gaps,
+        )
+        zeros = shares.new_zeros(pairs, v.shape[1], dtype=torch.float32)
+        return zeros.index_add(0, plan.pairs, shares.float())
+
     def pool(self, joint: Tensor) -> Tensor:
         """Sum-pool ``(pairs, K)`` to ``(pairs, dim)``."""
         return joint.view(len(joint), self.dim, self.pooling).sum(-1)
+
+
+class _Attend(torch.autograd.Function):
+    """Each row's share of its pair's f: ``v ⊙ (A q)`` times the row's weight, ``(rows, K)``.
+
+    One target at a time against the atoms of all its drugs, so that what a step reads is still in
+    the processor's cache from the step before. q = ReLU(linear(residues)) is computed in here too:
+    kept outside, autograd would move that largest array of the network through memory again.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        v: Tensor,
+        weighted: Tensor,
+        residues: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        head_bias: Tensor,
+        plan: AttentionPlan,
+        gaps: Tensor,
+    ) -> Tensor:
+        q = torch.addmm(bias, residues, weight.t()).relu_()
+        # A position without a residue must not count; with q = 0 it doesn't, whatever A is there.
+        q.index_fill_(0, gaps, 0)
+        attended = torch.empty_like(v)
+        maps = []
+        for first, last, start, limit in plan.blocks:
+            q_here = q[start:limit]
+            attention = weighted[first:last] @ q_here.t()
+            attention += head_bias
+            torch.mm(attention, q_here, out=attended[first:last])
+            maps.append(attention)
+        weights = plan.weights.to(v.dtype)
+        ctx.save_for_backward(v, weighted, residues, weight, q, attended, weights, *maps)
+        ctx.blocks = plan.blocks
+        return v * attended * weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        v, weighted, residues, weight, q, attended, weights, *maps = ctx.saved_tensors
+        gradient = gradient * weights
+        v_gradient = gradient * attended
+        attended_gradient = gradient * v
+        weighted_gradient = torch.empty_like(weighted)
+        q_gradient = torch.empty_like(q)
+        head_bias_gradient = gradient.new_zeros((), dtype=torch.float32)
+        for (first, last, start, limit), attention in zip(ctx.blocks, maps, strict=True):
+            q_here, d_here = q[start:limit], attended_gradient[first:last]
+            map_gradient = d_here @ q_here.t()
+            head_bias_gradient += map_gradient.sum(dtype=torch.float32)
+            torch.mm(map_gradient, q_here, out=weighted_gradient[first:last])
+            q_gradient_here = q_gradient[start:limit]
+            torch.mm(attention.t(), d_here, out=q_gradient_here)
+            q_gradient_here.addmm_(map_gradient.t(), weighted[first:last])
+            torch.ops.aten.threshold_backward.grad_input(
+                q_gradient_here, q_here, 0, grad_input=q_gradient_here
+            )
+        q_gradient[ctx.blocks[-1][-1] :] = 0
+        return (
+            v_gradient,
+            weighted_gradient,
+            q_gradient @ weight,
+            q_gradient.t() @ residues,
+            q_gradient.sum(0),
+            head_bias_gradient,
+            None,
+            None,
+        )

@@ -10,38 +10,7 @@ from torch import Tensor, nn
 
 from stages.dti.features.store import ATOM_DIM, PADDING_TOKEN, RESIDUE_TOKENS
 from stages.dti.models.drugban.batch import DrugBatch, TargetBatch
-
-
-class RowBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over the real rows of ``(rows, dim)``; masked rows stay 0."""
-
-    def forward(self, rows: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise ``rows``; masked rows must be 0 already, so that sums need no second mask."""
-        if mask is None:
-            return super().forward(rows)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        if self.training:
-            wide = rows.float()
-            count = mask.sum()
-            mean = wide.sum(0) / count
-            variance = (wide * wide).sum(0) / count - mean * mean
-            variance = variance.clamp_min(0)
-            with torch.no_grad():
-                self.num_batches_tracked += 1
-                momentum = (
-                    1.0 / float(self.num_batches_tracked)
-                    if self.momentum is None
-                    else self.momentum
-                )
-                self.running_mean.lerp_(mean, momentum)
-                self.running_var.lerp_(variance * (count / (count - 1).clamp_min(1)), momentum)
-        else:
-            mean, variance = self.running_mean, self.running_var
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        shift = self.bias - mean * scale
-        return (rows * scale.to(rows.dtype) + shift.to(rows.dtype)) * mask.to(rows.dtype)
+from stages.dti.models.drugban.masked import RowBatchNorm
 
 
 class GraphLayer(nn.Module):
@@ -62,7 +31,7 @@ class GraphLayer(nn.Module):
         messages = atoms.index_select(0, graph.sources)
         gathered = torch.zeros_like(atoms).index_add_(0, graph.destinations, messages)
         hidden = F.relu(self.convolution(gathered)) + F.relu(self.residual(atoms))
-        result: Tensor = self.norm(hidden.float())
+        result: Tensor = self.norm(hidden.float(), graph.gaps)
         return result
 
 
@@ -104,7 +73,9 @@ class TargetEncoder(nn.Module):
 
     def forward(self, targets: TargetBatch) -> Tensor:
         """Return ``(positions, filters[-1])``, in the precision of the convolutions."""
-        rows = F.one_hot(targets.tokens, RESIDUE_TOKENS) * targets.mask
+        one_hot = torch.eye(RESIDUE_TOKENS, device=targets.tokens.device)
+        one_hot[PADDING_TOKEN] = 0
+        rows = one_hot.index_select(0, targets.tokens)
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):
@@ -115,8 +86,7 @@ class TargetEncoder(nn.Module):
                 # one-hot residues does the work of the two, on 26 channels.
                 table = self.embedding.weight
                 weight = torch.einsum("oihk,ti->othk", weight, table)
-            rows = _convolve(rows, weight, bias)
-            rows = norm(F.relu(rows) * targets.mask.to(rows.dtype), targets.mask)
+            rows = norm(_convolve(rows, weight, bias), targets.gaps, rectify=True)
         return rows
 
 
@@ -124,10 +94,14 @@ def _convolve(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Convolve ``(positions, channels)`` along positions, keeping the length.
 
     A 1 × k ``conv2d`` on this layout is channels-last without a copy, which is the fast path of
-    the CPU kernels. Of an even kernel's two centres the right one is taken.
+    the CPU kernels. Of an even kernel's two centres the right one is taken; it would give one
+    position too many, so the last row, which lies in a gap, is left out.
     """
     kernel = weight.shape[-1]
-    image = rows.t()[None, :, None, :]
+    positions, channels = rows.shape
+    if kernel % 2 == 0:
+        rows = rows[:-1]
+    image = rows.view(1, 1, -1, channels).permute(0, 3, 1, 2)
     weight = weight.contiguous(memory_format=torch.channels_last)
     convolved = F.conv2d(image, weight, bias, padding=(0, kernel // 2))
-    return convolved[0, :, 0, :].t()[: len(rows)]
+    return convolved.permute(0, 2, 3, 1).reshape(positions, -1)

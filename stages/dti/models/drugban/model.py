@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from stages.dti.config.model import DrugBANConfig
-from stages.dti.features.store import PairData
-from stages.dti.models.base import Model
+from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
+from stages.dti.models.base import Model, Precision
 from stages.dti.models.drugban.batch import drug_batch, target_batch
+from stages.dti.models.drugban.gram import score_matrix
 from stages.dti.models.drugban.network import DrugBANNetwork
 
 WEIGHTS = "weights.safetensors"
@@ -66,6 +67,16 @@ class DrugBAN(Model):
                 joint = network.attention.attend(v, q).sum(0, keepdim=True) / len(v)
                 scores[pair] = torch.sigmoid(network.classify(joint).double()).item()
         return scores
+
+    def matrix(
+        self,
+        drugs: DrugFeatures,
+        targets: TargetFeatures,
+        scalers: Scalers,
+        precision: Precision,
+    ) -> NDArray[np.float32]:
+        """Return the scores of all pairs by the Gram form, float32 ``(drugs, targets)``."""
+        return score_matrix(self.network, drugs, targets, precision)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors."""

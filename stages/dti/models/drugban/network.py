@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.models.drugban.attention import BilinearAttention
 from stages.dti.models.drugban.batch import DrugBatch, PairBatch, TargetBatch
-from stages.dti.models.drugban.encoders import DrugEncoder, RowBatchNorm, TargetEncoder
+from stages.dti.models.drugban.encoders import DrugEncoder, TargetEncoder
+from stages.dti.models.drugban.masked import RowBatchNorm
 
 
 class Classifier(nn.Module):
@@ -61,44 +60,27 @@ class DrugBANNetwork(nn.Module):
         """Return q, ``(positions, K)``; rows in the gaps mean nothing and are never read."""
         return self.attention.project_targets(self.target_encoder(targets))
 
+    def representation(self, joint: Tensor) -> Tensor:
+        """Pool and normalise f ``(pairs, K)`` to the joint representation ``(pairs, dim)``."""
+        normalised: Tensor = self.joint_norm(self.attention.pool(joint).float())
+        return normalised
+
     def classify(self, joint: Tensor) -> Tensor:
         """Map f ``(pairs, K)`` to logits ``(pairs,)``."""
-        logits: Tensor = self.classifier(self.joint_norm(self.attention.pool(joint).float()))
+        logits: Tensor = self.classifier(self.representation(joint))
         return logits
 
-    def forward(self, batch: PairBatch) -> Tensor:
-        """Return logits ``(pairs,)`` in the order of the batch's pairs.
-
-        The pairs are sorted by target, so each target's map is computed against the atoms of all
-        its drugs at once.
-        """
-        v = self.encode_drugs(batch.drugs)
-        q = self.encode_targets(batch.targets)
-        starts = batch.drugs.starts
-        sizes = starts[batch.drug + 1] - starts[batch.drug]
-        # Atoms of every pair's drug, one pair after the other.
-        pair_starts = np.concatenate([[0], np.cumsum(sizes)])
-        atom_rows = np.arange(pair_starts[-1]) + np.repeat(
-            starts[batch.drug] - pair_starts[:-1], sizes
+    def joint(self, batch: PairBatch) -> Tensor:
+        """Return f ``(pairs, K)``, in the order of the batch's pairs."""
+        joint: Tensor = self.attention(
+            self.drug_encoder(batch.drugs),
+            self.target_encoder(batch.targets),
+            batch.targets,
+            batch.plan,
+            len(batch),
         )
-        pair_atoms = v.index_select(0, torch.from_numpy(atom_rows).to(v.device))
-        # One split each: slicing would make autograd add up one full-sized gradient per slice.
-        bounds = np.searchsorted(batch.target, np.arange(len(batch.targets.starts) + 1))
-        atoms_of_target = torch.split(pair_atoms, np.diff(pair_starts[bounds]).tolist())
-        residues_of_target = torch.split(q, _lengths_and_gaps(batch.targets))[::2]
-        shares = [
-            self.attention.attend(atoms, residues)
-            for atoms, residues in zip(atoms_of_target, residues_of_target, strict=True)
-        ]
-        pair_of_atom = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(v.device)
-        joint = torch.zeros(len(sizes), v.shape[1], device=v.device)
-        joint = joint.index_add(0, pair_of_atom, torch.cat(shares).float())
-        joint = joint / torch.from_numpy(sizes).to(v.device).unsqueeze(1)
-        return self.classify(joint)
+        return joint
 
-
-def _lengths_and_gaps(targets: TargetBatch) -> list[int]:
-    """Return the positions of target 0, of the gap after it, of target 1, and so on."""
-    bounds = np.stack([targets.starts, targets.ends], axis=1).ravel()
-    widths: list[int] = np.diff([*bounds, len(targets.tokens)]).tolist()
-    return widths
+    def forward(self, batch: PairBatch) -> Tensor:
+        """Return logits ``(pairs,)``, in the order of the batch's pairs."""
+        return self.classify(self.joint(batch))
