@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint format params deps serve lock clean
+.PHONY: help setup repro test test-slow lint format params deps benchmark serve lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,10 @@ params: setup ## Compose conf/ into params.yaml
 
 deps: setup ## Write each stage's imports into dvc.yaml
 	python tests/structure/code_deps.py
+
+benchmark: setup params ## Measure the engine on this machine into reports/benchmark, about 10 minutes
+	python -m stages.benchmark --config-dir=. --config-name=params hydra.run.dir=. \
+		hydra.output_subdir=null hydra/job_logging=none hydra/hydra_logging=none
 
 serve: setup ## Serve models/promoted on http://127.0.0.1:8000
 	python -m serve

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from stages.dti.evaluation.conformal import PredictionSet
+
 EXAMPLES = Path(__file__).parent / "examples"
 
 MAX_PAIRS = 100
@@ -123,6 +125,25 @@ class PredictionRow(BaseModel):
     drug_seen: bool | None = Field(description="Whether exactly this drug was trained on.")
     target_seen: bool | None = Field(description="Whether exactly this sequence was trained on.")
     pair_seen: bool | None = Field(description="Whether exactly this pair was trained on.")
+    prediction_set: PredictionSet | None = Field(
+        description="The answers that cannot be ruled out, so that for at least the share "
+        "`conformal_coverage` (/model/info) of pairs like those of the validation data the truth "
+        "is among them: `either` where both stay open, `neither` where the pair fits no answer."
+    )
+    domain_distance: float | None = Field(
+        ge=0,
+        description="From the nearest training drug and target, the farther of the two, in units "
+        "of the limit of the applicability domain.",
+    )
+    in_domain: bool | None = Field(
+        description="`domain_distance` is at most 1: the pair lies no farther from the training "
+        "data than nearly all of these lie from each other."
+    )
+    spread: float | None = Field(
+        ge=0,
+        description="Standard deviation of the probabilities that the members of an ensemble give; "
+        "null for a single model.",
+    )
     model_name: str
     model_version: str
 
@@ -149,6 +170,9 @@ class ModelInfoBody(BaseModel):
     config: dict[str, Any]
     feature_version: int
     calibration: str
+    conformal_coverage: float = Field(
+        description="Share of pairs of either class whose `prediction_set` shall hold the truth."
+    )
     threshold: float = Field(description="On the calibrated probability.")
     threshold_metric: str = Field(description="What the threshold maximises on validation data.")
     train_pairs: int

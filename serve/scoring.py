@@ -123,6 +123,10 @@ class Scorer:
             drug_seen=prediction.drug_seen,
             target_seen=prediction.target_seen,
             pair_seen=prediction.pair_seen,
+            prediction_set=prediction.prediction_set,
+            domain_distance=prediction.domain_distance,
+            in_domain=prediction.in_domain,
+            spread=prediction.spread,
             model_name=self.model_info.name,
             model_version=self.model_info.version,
         )
@@ -150,6 +154,7 @@ def describe(predictor: Predictor, folder: Path) -> ModelInfoBody:
             config=info.config,
             feature_version=info.feature_version,
             calibration=info.calibration,
+            conformal_coverage=info.conformal_coverage,
             threshold=info.threshold,
             threshold_metric=info.threshold_metric,
             train_pairs=info.train_pairs,

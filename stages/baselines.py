@@ -40,7 +40,7 @@ def run(
     tracking: TrackingConfig,
 ) -> None:
     """Fit every baseline and write its folder."""
-    data = load_training_data(paths)
+    data = load_training_data(paths, train.conformal_fraction)
     with write_folder(paths.write(BASELINES)) as temporary:
         for name, model in baselines.root.items():
             config = model.root

@@ -6,14 +6,18 @@ In:
     chosen on validation).
 Out:
     ``reports/metrics.json``: ``candidate`` and ``baselines.<name>`` hold ``n``, ``prevalence``,
-    ``threshold`` and each metric as ``{"value", "low", "high"}``; ``differences.<name>`` holds
-    candidate minus baseline for AUROC and AUPRC on the same resamples, with a ``verdict``;
-    ``test`` counts pairs, drugs and targets.
+    ``threshold``, each metric as ``{"value", "low", "high"}``, and ``conformal``, the coverage of
+    the prediction sets; ``differences.<name>`` holds candidate minus baseline for AUROC and AUPRC
+    on the same resamples, with a ``verdict``; ``test`` counts pairs, drugs and targets.
     ``reports/evaluation/predictions.parquet``: one row per test pair: ``drug_key``,
-    ``target_key`` (str), ``label`` (int8), ``drug_seen``, ``target_seen`` (bool, in train),
-    ``drug_similarity`` (Tanimoto), ``target_similarity`` (float32, to the nearest in train), and
-    ``<model>_score``, ``<model>_probability`` (float64, 0 to 1) for ``candidate`` and baselines.
+    ``target_key`` (str), ``label`` (int8), ``drug_seen``, ``target_seen``, ``scaffold_seen``
+    (bool, in train), ``drug_similarity`` (Tanimoto), ``target_similarity`` (float32, to the
+    nearest in train), ``domain_distance`` (float64, of the candidate), and ``<model>_score``,
+    ``<model>_probability`` (float64, 0 to 1) for ``candidate`` and baselines, with
+    ``<model>_spread`` for ensembles.
     ``reports/evaluation/strata.json``: AUROC and AUPRC by what was met in train.
+    ``reports/evaluation/applicability.json``: how well the candidate's domain, and an ensemble's
+    spread, tell its errors and what it never met.
     ``reports/evaluation/pictures/{roc,precision_recall,reliability,confusion,strata}.png``.
     ``reports/plots/evaluation/{roc,precision_recall,reliability,confusion}.csv`` for
     ``dvc plots``.
@@ -29,6 +33,8 @@ from stages.dti.atomic import write_folder, write_json
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.data.test_pairs import read_test_pairs
+from stages.dti.evaluation.applicability import applicability_report
+from stages.dti.evaluation.conformal import coverage_report
 from stages.dti.evaluation.curves import (
     confusion,
     precision_recall_curve,
@@ -56,7 +62,15 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
 
     labels = test["label"].to_numpy() == 1
     comparison = Comparison(labels, outputs, evaluate)
-    tables = {key: comparison.table(key) for key in models}
+    tables = {
+        key: comparison.table(key)
+        | {
+            "conformal": coverage_report(
+                model.content.conformal, outputs[key].probabilities, labels, evaluate.confidence
+            )
+        }
+        for key, model in models.items()
+    }
     baselines = [key for key in models if key != CANDIDATE_KEY]
     metrics = {
         "candidate": {"model": models[CANDIDATE_KEY].info.name} | tables[CANDIDATE_KEY],
@@ -81,6 +95,11 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
     with write_folder(paths.write(EVALUATION)) as folder:
         predictions(test, outputs).to_parquet(folder / "predictions.parquet", index=False)
         write_json(folder / "strata.json", results.strata)
+        domain = models[CANDIDATE_KEY].content.domain
+        write_json(
+            folder / "applicability.json",
+            applicability_report(test, outputs[CANDIDATE_KEY], domain, evaluate),
+        )
         save_pictures(results, folder / "pictures")
     with write_folder(paths.write(EVALUATION_PLOTS)) as folder:
         for name in ("roc", "precision_recall", "reliability", "confusion"):
@@ -106,6 +125,8 @@ def predictions(test: pd.DataFrame, outputs: dict[str, ModelOutput]) -> pd.DataF
     for key, output in outputs.items():
         table[f"{key}_score"] = output.scores
         table[f"{key}_probability"] = output.probabilities
+        if output.spread is not None:
+            table[f"{key}_spread"] = output.spread
     return table
 
 

@@ -11,7 +11,8 @@ Writes ``data/processed/features/`` (``stages/dti/features/store.py``; a ``.npy`
 
 - ``drugs/``: atoms (int8, all molecules' atoms × 74), bonds (int32 × 2, each once), fingerprints
   (uint8, drugs × bits / 8, packed), descriptors (float32, drugs × columns, unscaled), offsets
-- ``targets/``: residues (uint8 tokens 1–25), descriptors (float32, targets × columns), offsets
+- ``targets/``: residues (uint8 tokens 1–25), descriptors (float32, targets × columns), embeddings
+  (float32, rows × width of the language model; empty if ``features.embedding`` is null), offsets
 - ``drugs.parquet``, ``targets.parquet``: which key each row belongs to
 - ``scalers.safetensors``: mean and scale of each descriptor in train
 - ``rejected.parquet``: key, kind (``drug`` or ``target``), reason; they have no features
@@ -19,7 +20,7 @@ Writes ``data/processed/features/`` (``stages/dti/features/store.py``; a ``.npy`
 - ``csv/``, if ``featurize.export_csv``: drug_descriptors, drug_fingerprints (numbers of the set
   bits), target_descriptors
 
-and ``reports/featurize_metrics.json``: the counts.
+and ``reports/featurize_metrics.json``: the counts. Embeddings are kept in ``data/cache/`` too.
 """
 
 from __future__ import annotations
@@ -36,13 +37,14 @@ from stages.dti.atomic import write_folder, write_json
 from stages.dti.config.features import FeaturesConfig, FeaturizeConfig
 from stages.dti.errors import DataError
 from stages.dti.features.drugs import ATOM_FEATURES, DRUG_DESCRIPTORS, featurize_drugs
+from stages.dti.features.embeddings import pin_embedding
 from stages.dti.features.store import FeatureStore, Scaler, Scalers
 from stages.dti.features.targets import (
     RESIDUE_ALPHABET,
     featurize_targets,
     target_descriptor_names,
 )
-from stages.dti.paths import DRUGS, FEATURES, FEATURIZE_METRICS, SPLITS, TARGETS, Paths
+from stages.dti.paths import CACHE, DRUGS, FEATURES, FEATURIZE_METRICS, SPLITS, TARGETS, Paths
 from stages.dti.stage import main
 
 logger = logging.getLogger(__name__)
@@ -54,7 +56,7 @@ def run(paths: Paths, *, features: FeaturesConfig, featurize: FeaturizeConfig) -
     targets = pd.read_parquet(paths.read(TARGETS))[["target_key", "sequence"]]
     splits = pd.read_parquet(paths.read(SPLITS))
 
-    store, rejected = build_store(drugs, targets, splits, features)
+    store, rejected = build_store(drugs, targets, splits, features, paths.inputs / CACHE)
     for row in rejected.itertuples():
         logger.warning("%s %s has no features: %s", row.kind, row.key, row.reason)
 
@@ -67,18 +69,24 @@ def run(paths: Paths, *, features: FeaturesConfig, featurize: FeaturizeConfig) -
 
 
 def build_store(
-    drugs: pd.DataFrame, targets: pd.DataFrame, splits: pd.DataFrame, config: FeaturesConfig
+    drugs: pd.DataFrame,
+    targets: pd.DataFrame,
+    splits: pd.DataFrame,
+    config: FeaturesConfig,
+    cache: Path,
 ) -> tuple[FeatureStore, pd.DataFrame]:
     """Return the store and the rejected (columns key, kind, reason).
 
     Raises:
         DataError: no drug, no target, or none of those in train can be featurised.
+        ModelError: the language model that ``config`` names cannot be loaded.
     """
+    config = pin_embedding(config)
     drug_features, bad_drugs = featurize_drugs(
         drugs["smiles"].tolist(), config, processes=None, progress=True
     )
     target_features, bad_targets = featurize_targets(
-        targets["sequence"].tolist(), config, progress=True
+        targets["sequence"].tolist(), config, cache=cache, threads=None, progress=True
     )
     rejected = pd.concat(
         [

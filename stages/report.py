@@ -2,8 +2,9 @@
 
 In: ``reports/validation/validation.json``; ``reports/{prepare_metrics,leakage,featurize_metrics,
 training_metrics,metrics,decision}.json``; ``reports/plots/training/*.csv`` (learning curves);
-``reports/evaluation/{strata.json,pictures/}``; ``models/promoted/MODEL_CARD.md``, or
-``NO_MODEL.md`` where the gate refused and nothing was ever promoted.
+``reports/evaluation/{strata.json,applicability.json,pictures/}``;
+``models/promoted/MODEL_CARD.md``, or ``NO_MODEL.md`` where the gate refused and nothing was ever
+promoted.
 
 Out: ``reports/report.html``: styles, charts and pictures are inside; it needs no network and no
 scripts, follows light and dark, and prints. No time, no host: equal results give equal bytes.

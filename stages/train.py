@@ -6,21 +6,28 @@ In:
 Out:
     ``models/candidate/``: the model folder (``stages/dti/model_folder.py``), with calibration and
     threshold chosen on validation.
-    ``reports/training_metrics.json``: model, epochs, best epoch, its validation metrics.
-    ``reports/plots/training/{loss,auroc,learning_rate,gradient_norm}.csv``: learning curves, one
-    row per epoch (boosting: per round); a model that is not fitted step by step has no rows.
+    ``reports/training_metrics.json``: model, epochs, best epoch, its validation metrics; with
+    domain adaptation, ``adaptation``: the pairs adapted to, and the domain discriminator's loss and
+    accuracy in the last epoch.
+    ``reports/plots/training/{loss,auroc,learning_rate,gradient_norm,domain}.csv``: learning curves,
+    one row per epoch (boosting: per round); a model that is not fitted step by step has no rows.
 Sections:
-    ``model``, ``trainer``, ``train``, ``standardise``; ``tracking`` as a side channel.
+    ``model``, ``trainer``, ``train``, ``adaptation``, ``standardise``; ``tracking`` as a side
+    channel.
 
-The test part of the split is not read here.
+The test part of the split is not read here, nor are the labels of part ``adapt``. A killed run
+leaves its last epoch's state below ``data/cache/train/``, from which the same run, and no other,
+resumes.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
 from stages.dti.atomic import write_folder, write_json
+from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
@@ -36,7 +43,9 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.dti.stage import main
+from stages.dti.training.checkpoint import checkpoint_folder
 from stages.dti.training.curves import LearningCurves
+from stages.dti.training.domain import domain_adaptation
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.training.fit import fit
 
@@ -47,18 +56,28 @@ def run(
     model: ModelConfig,
     trainer: TrainerConfig,
     train: TrainConfig,
+    adaptation: AdaptationConfig,
     standardise: StandardiseConfig,
     tracking: TrackingConfig,
 ) -> None:
     """Train, calibrate and write the candidate."""
     config = model.root
-    data = load_training_data(paths)
+    sections = {
+        "model": config,
+        "trainer": trainer,
+        "train": train,
+        "adaptation": adaptation,
+        "standardise": standardise,
+    }
+    data = load_training_data(paths, train.conformal_fraction)
+    domain = domain_adaptation(adaptation, data.unlabelled)
+    checkpoint = checkpoint_folder(paths, data.data_sha256, sections)
     curves = LearningCurves(monitor=trainer.monitor)
     with training_run(
         tracking,
         "training",
         config.name,
-        params={"model": config, "trainer": trainer, "train": train, "standardise": standardise},
+        params=sections,
         data_hashes=data.data_sha256,
         tags={"dataset": data.dataset},
     ) as tracked:
@@ -69,19 +88,29 @@ def run(
 
         with tempfile.TemporaryDirectory() as scratch:
             context = FitContext(
-                seed=train.seed, threads=train.threads, workdir=Path(scratch), on_epoch=on_epoch
+                seed=train.seed,
+                threads=train.threads,
+                workdir=Path(scratch),
+                on_epoch=on_epoch,
+                checkpoint=checkpoint,
             )
-            fitted = fit(config, trainer, data.train, data.validation, context)
+            fitted = fit(config, trainer, data.train, data.validation, context, domain)
         folder = finish(fitted, config, data, train, standardise)
         with write_folder(paths.write(CANDIDATE)) as temporary:
             folder.save(temporary)
-        summary = {"model": config.name, **curves.summary(), **folder.validation_metrics}
+        summary = {
+            "model": config.name,
+            **curves.summary(),
+            **folder.validation_metrics,
+            **({} if domain is None else {"adaptation": curves.adaptation(len(domain.pairs))}),
+        }
         write_json(paths.write(TRAINING_METRICS), summary)
         curves.save(paths.write(TRAINING_CURVES))
         tracked.log_metrics(summary)
         tracked.log_artifact(paths.read(VALIDATION_METRICS))
         tracked.log_artifact(paths.read(VALIDATION) / "validation.json")
         tracked.set_model(paths.write(CANDIDATE))
+    shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 if __name__ == "__main__":

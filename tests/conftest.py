@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stages.dti.process import prepare_process
+
+prepare_process()
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

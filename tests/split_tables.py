@@ -24,6 +24,7 @@ def config(kind: str, **changes: Any) -> SplitConfig:
         "train_fraction": 0.8,
         "val_fraction": 0.1,
         "test_fraction": 0.1,
+        "adapt_fraction": 0.0,
         "seed": 0,
         "cluster_drug_similarity": 0.6,
         "cluster_target_similarity": 0.5,

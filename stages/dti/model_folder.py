@@ -4,8 +4,10 @@
 model.json               name and configuration, feature and standardisation parameters, feature
                          version, seed, hashes of the data that it was trained on
 weights                  as the model writes them (safetensors, LightGBM text, JSON)
+                         and, for an ensemble, below members/<name>/<fit>/
 scalers.safetensors      fitted on the drugs and targets of train
-calibration.json         calibration and threshold, both chosen on validation
+calibration.json         calibration (an ensemble's members' too), threshold and conformal limits,
+                         chosen on validation; limits of the applicability domain, from train
 reference/               drugs.parquet, fingerprints.npy, targets.parquet, pairs.npy: what the model
                          was trained on, so that a prediction can say how far from it a pair lies
 =======================  ==========================================================================
@@ -25,8 +27,13 @@ from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.evaluation.calibration import Calibration
+from stages.dti.evaluation.conformal import ConformalSets
+from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.store import FEATURE_VERSION, Scalers
 from stages.dti.models.base import Model
+
+FORMAT_VERSION = 2
+"""Raised whenever the folder's files change; a folder of another version is refused."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class ModelFolder:
     Attributes:
         threshold: on the calibrated probability; at or above it a pair is said to interact.
         threshold_metric: what the threshold maximises on validation.
+        member_calibrations: of an ensemble, one per fitted model, in the order of
+            ``Model.member_scores``; else none.
         data_sha256: artefact name → sha256 of the data that the model was trained on.
         validation_metrics: n, AUROC and AUPRC of the model's score on validation.
     """
@@ -82,8 +91,11 @@ class ModelFolder:
     features: FeaturesConfig
     standardise: StandardiseConfig
     calibration: Calibration
+    member_calibrations: tuple[Calibration, ...]
     threshold: float
     threshold_metric: str
+    conformal: ConformalSets
+    domain: ApplicabilityDomain
     reference: Reference
     seed: int
     dataset: str
@@ -100,14 +112,18 @@ class ModelFolder:
             folder / "calibration.json",
             {
                 "calibration": self.calibration.to_dict(),
+                "member_calibrations": [made.to_dict() for made in self.member_calibrations],
                 "threshold": self.threshold,
                 "threshold_metric": self.threshold_metric,
+                "conformal": self.conformal.to_dict(),
+                "domain": self.domain.to_dict(),
                 "validation_metrics": self.validation_metrics,
             },
         )
         write_json(
             folder / "model.json",
             {
+                "format_version": FORMAT_VERSION,
                 "name": self.config.name,
                 "config": self.config.model_dump(),
                 "features": self.features.model_dump(),

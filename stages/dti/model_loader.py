@@ -11,8 +11,10 @@ from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import ModelError
 from stages.dti.evaluation.calibration import Calibration
+from stages.dti.evaluation.conformal import ConformalSets
+from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.store import FEATURE_VERSION, Scalers
-from stages.dti.model_folder import ModelFolder, Reference
+from stages.dti.model_folder import FORMAT_VERSION, ModelFolder, Reference
 from stages.dti.models.registry import load_model, model_config
 
 
@@ -20,10 +22,17 @@ def load_model_folder(folder: Path) -> ModelFolder:
     """Read what ``ModelFolder.save`` wrote.
 
     Raises:
-        ModelError: a file is missing, or the folder was written for other features.
+        ModelError: a file is missing, or the folder was written in another format or for other
+            features.
     """
     facts = _read_json(folder, "model.json")
     decision = _read_json(folder, "calibration.json")
+    version = facts.get("format_version", 1)
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"the model in {folder} was written in format {version}, this code reads format "
+            f"{FORMAT_VERSION}; train it again with `dvc repro`"
+        )
     if facts["feature_version"] != FEATURE_VERSION:
         raise ModelError(
             f"the model in {folder} was trained on feature version {facts['feature_version']}, "
@@ -38,8 +47,13 @@ def load_model_folder(folder: Path) -> ModelFolder:
             features=build(FeaturesConfig, facts["features"], "features"),
             standardise=build(StandardiseConfig, facts["standardise"], "standardise"),
             calibration=Calibration.from_dict(decision["calibration"]),
+            member_calibrations=tuple(
+                Calibration.from_dict(value) for value in decision["member_calibrations"]
+            ),
             threshold=decision["threshold"],
             threshold_metric=decision["threshold_metric"],
+            conformal=ConformalSets(**decision["conformal"]),
+            domain=ApplicabilityDomain(**decision["domain"]),
             reference=Reference.load(folder / "reference"),
             seed=facts["seed"],
             dataset=facts["dataset"],

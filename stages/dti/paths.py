@@ -35,8 +35,14 @@ EVALUATION = Path("reports/evaluation")
 EVALUATION_PLOTS = Path("reports/plots/evaluation")
 DECISION = Path("reports/decision.json")
 REPORT = Path("reports/report.html")
+BENCHMARK = Path("reports/benchmark")
+SCREENING = Path("reports/screening")
+SCREENING_METRICS = Path("reports/screening_metrics.json")
 
 EXECUTIONS = Path("reports/executions")
+
+CACHE = Path("data/cache")
+"""What outlives a run, each thing below a hash of all that decides it; no output of any stage."""
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ A pair's prediction is the same to the last bit whatever other pairs stand besid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,16 @@ from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.data.sequences import clean_sequence
 from stages.dti.data.similarity import SequenceReference, nearest_tanimoto
-from stages.dti.data.standardise import standardise_smiles
 from stages.dti.errors import InvalidInputError, ModelError, nearest
-from stages.dti.features.drugs import featurize_drugs
+from stages.dti.evaluation.conformal import PredictionSet
+from stages.dti.features.ready import Ready, each_once, ready_drugs, ready_targets
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
-from stages.dti.features.targets import featurize_targets
 from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.model_folder import ModelFolder
 from stages.dti.model_loader import load_model_folder
-
-Value = TypeVar("Value")
+from stages.dti.models.base import Precision
+from stages.dti.screening.matrix import ScoreMatrix, score_matrix
+from stages.dti.screening.ranking import Ranked, rank_library
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ class Pair:
     """A drug and a target; the target by its sequence, or by an id that the model knows."""
 
     smiles: str
+    sequence: str | None = None
+    target_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target by its sequence, or by an id that the model knows."""
+
     sequence: str | None = None
     target_id: str | None = None
 
@@ -53,6 +62,12 @@ class Prediction:
         drug_similarity: largest Tanimoto similarity to a drug in train.
         target_similarity: largest sequence similarity to a target in train.
         drug_seen, target_seen, pair_seen: whether exactly this one was in train.
+        prediction_set: the answers that cannot be ruled out (``evaluation/conformal.py``).
+        domain_distance: how far from train, in units of the applicability domain's limit
+            (``evaluation/domain.py``); 0: drug and target both stand in train.
+        in_domain: ``domain_distance <= 1``.
+        spread: standard deviation of the calibrated probabilities that an ensemble's members give,
+            the epistemic part of the uncertainty; ``None`` for any other model.
     """
 
     status: Literal["ok", "invalid"]
@@ -68,6 +83,10 @@ class Prediction:
     drug_seen: bool | None = None
     target_seen: bool | None = None
     pair_seen: bool | None = None
+    prediction_set: PredictionSet | None = None
+    domain_distance: float | None = None
+    in_domain: bool | None = None
+    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,7 @@ class ModelInfo:
     threshold: float
     threshold_metric: str
     calibration: str
+    conformal_coverage: float
     train_pairs: int
     train_drugs: int
     train_targets: int
@@ -116,11 +136,25 @@ class FeaturizedPairs:
 
 
 @dataclass(frozen=True)
+class Outputs:
+    """What the model says of each valid pair; ``(valid pairs,)`` each.
+
+    Attributes:
+        spread: of the members' calibrated probabilities; ``None`` unless the model is an ensemble.
+    """
+
+    scores: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    spread: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
 class ReferenceFacts:
     """How far each valid pair lies from what the model was trained on; ``(valid pairs,)`` each."""
 
     drug_similarity: NDArray[np.float32]
     target_similarity: NDArray[np.float32]
+    domain_distance: NDArray[np.float64]
     drug_seen: NDArray[np.bool_]
     target_seen: NDArray[np.bool_]
     pair_seen: NDArray[np.bool_]
@@ -141,7 +175,6 @@ class Predictor:
             sequence: row for row, sequence in enumerate(targets["sequence"]) if in_train[row]
         }
         self._train_pairs = {(int(drug), int(target)) for drug, target in reference.pairs}
-        self._sequence_reference = SequenceReference.fit(list(self._train_targets))
         self.info = ModelInfo(
             name=content.config.name,
             config=content.config.model_dump(),
@@ -149,6 +182,7 @@ class Predictor:
             threshold=content.threshold,
             threshold_metric=content.threshold_metric,
             calibration=content.calibration.method,
+            conformal_coverage=content.conformal.coverage,
             train_pairs=len(self._train_pairs),
             train_drugs=len(self._train_drugs),
             train_targets=len(self._train_targets),
@@ -170,7 +204,9 @@ class Predictor:
     def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
         """Return one prediction per pair, in order; a bad pair never fails its neighbours."""
         featurized = self.featurize(pairs)
-        scores, probabilities = self.scores(featurized)
+        outputs = self.outputs(featurized)
+        scores, probabilities, spread = outputs.scores, outputs.probabilities, outputs.spread
+        sets = self.content.conformal.words(probabilities)
         facts = self.reference_facts(featurized)
         answers = [Prediction(status="invalid", reason=reason) for reason in featurized.reasons]
         for row, position in enumerate(featurized.valid):
@@ -189,58 +225,85 @@ class Predictor:
                 drug_seen=bool(facts.drug_seen[row]),
                 target_seen=bool(facts.target_seen[row]),
                 pair_seen=bool(facts.pair_seen[row]),
+                prediction_set=sets[row],
+                domain_distance=float(facts.domain_distance[row]),
+                in_domain=bool(facts.domain_distance[row] <= 1),
+                spread=None if spread is None else float(spread[row]),
             )
         return answers
 
     def featurize(self, pairs: Sequence[Pair]) -> FeaturizedPairs:
         """Standardise and featurise each unique drug and target of ``pairs`` once."""
-        standardise, features = self.content.standardise, self.content.features
-        smiles = _each_once(
-            [pair.smiles for pair in pairs], lambda text: standardise_smiles(text, standardise)
-        )
-        sequences = _each_once(
-            [(pair.sequence, pair.target_id) for pair in pairs],
-            lambda target: self._resolve_target(*target),
-        )
-        unique_smiles = _unique(smiles)
-        unique_sequences = _unique(sequences)
-        drugs, bad_drugs = featurize_drugs(unique_smiles, features)
-        targets, bad_targets = featurize_targets(unique_sequences, features)
-        drug_rows = _rows_without(len(unique_smiles), bad_drugs)
-        target_rows = _rows_without(len(unique_sequences), bad_targets)
-        drug_position = {text: i for i, text in enumerate(unique_smiles)}
-        target_position = {text: i for i, text in enumerate(unique_sequences)}
-
-        reasons: list[str | None] = []
-        drug_index, target_index = [], []
-        for drug, target in zip(smiles, sequences, strict=True):
-            problems = []
-            for value, position, bad in (
-                (drug, drug_position, bad_drugs),
-                (target, target_position, bad_targets),
-            ):
-                if isinstance(value, InvalidInputError):
-                    problems.append(str(value))
-                elif position[value] in bad:
-                    problems.append(bad[position[value]])
-            reasons.append("; ".join(problems) or None)
-            if not problems:
-                drug_index.append(drug_rows[drug_position[str(drug)]])
-                target_index.append(target_rows[target_position[str(target)]])
+        drugs = self.ready_drugs([pair.smiles for pair in pairs])
+        targets = self.ready_targets([Target(pair.sequence, pair.target_id) for pair in pairs])
+        problems = zip(drugs.reasons, targets.reasons, strict=True)
+        valid = (drugs.rows >= 0) & (targets.rows >= 0)
         return FeaturizedPairs(
-            reasons=reasons,
-            drug_index=np.asarray(drug_index, dtype=np.int64),
-            target_index=np.asarray(target_index, dtype=np.int64),
-            smiles=[s for i, s in enumerate(unique_smiles) if i not in bad_drugs],
-            sequences=[s for i, s in enumerate(unique_sequences) if i not in bad_targets],
-            drugs=drugs,
-            targets=targets,
-            features=features,
-            standardise=standardise,
+            reasons=["; ".join(filter(None, found)) or None for found in problems],
+            drug_index=drugs.rows[valid],
+            target_index=targets.rows[valid],
+            smiles=drugs.texts,
+            sequences=targets.texts,
+            drugs=drugs.features,
+            targets=targets.features,
+            features=self.content.features,
+            standardise=self.content.standardise,
         )
+
+    def ready_drugs(
+        self, smiles: Sequence[str], *, processes: int | None = 1
+    ) -> Ready[DrugFeatures]:
+        """Standardise and featurise each different drug once; ``None``: in all processes."""
+        content = self.content
+        return ready_drugs(smiles, content.standardise, content.features, processes=processes)
+
+    def ready_targets(self, targets: Sequence[Target]) -> Ready[TargetFeatures]:
+        """Find the sequence of each target and featurise each different one once."""
+        return ready_targets(each_once(targets, self._resolve_target), self.content.features)
+
+    def matrix(
+        self,
+        drugs: Sequence[str],
+        targets: Sequence[Target],
+        precision: Precision = "float32",
+    ) -> ScoreMatrix:
+        """Score every drug (SMILES) against every target; what is invalid is NaN, with a reason.
+
+        For screening: scores differ from those of ``predict`` by rounding.
+        """
+        return score_matrix(self, self.ready_drugs(drugs), self.ready_targets(targets), precision)
+
+    def rank(
+        self,
+        library: Sequence[str] | Ready[DrugFeatures],
+        target: Target,
+        top_k: int,
+        precision: Precision = "bf16",
+    ) -> list[Ranked]:
+        """Return the ``top_k`` drugs of a library likeliest to interact with a target, best first.
+
+        ``precision`` speeds up the search alone: order and numbers are those of ``predict``. Equal
+        scores stand in the order of their SMILES, and each different drug stands there once.
+
+        Args:
+            library: SMILES; or what ``ready_drugs`` made of them, to rank it for many targets.
+
+        Raises:
+            InvalidInputError: the target cannot be scored.
+        """
+        return rank_library(self, library, target, top_k, precision)
 
     def scores(self, pairs: FeaturizedPairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return score and calibrated probability of each valid pair, ``(valid pairs,)`` each.
+
+        Raises:
+            ModelError: as ``outputs`` does.
+        """
+        outputs = self.outputs(pairs)
+        return outputs.scores, outputs.probabilities
+
+    def outputs(self, pairs: FeaturizedPairs) -> Outputs:
+        """Return score, calibrated probability and, of an ensemble, spread of each valid pair.
 
         Raises:
             ModelError: the pairs were featurised with other parameters than this model's.
@@ -252,18 +315,24 @@ class Predictor:
                 f"model {self.info.name} was trained with {same[0]} and {same[1]}; "
                 "featurise them with this model's Predictor"
             )
+        content = self.content
         if not len(pairs.drug_index):
-            return np.empty(0), np.empty(0)
-        scores = self.content.model.score(
+            return Outputs(np.empty(0), np.empty(0), None)
+        member_scores = content.model.member_scores(
             PairData(
                 drugs=pairs.drugs,
                 targets=pairs.targets,
-                scalers=self.content.scalers,
+                scalers=content.scalers,
                 drug_index=pairs.drug_index,
                 target_index=pairs.target_index,
             )
         )
-        return scores, self.content.calibration.apply(scores)
+        scores = content.model.combine(member_scores)
+        made = zip(content.member_calibrations, member_scores, strict=False)
+        members = [calibration.apply(own) for calibration, own in made]
+        return Outputs(
+            scores, content.calibration.apply(scores), _deviation(members) if members else None
+        )
 
     def reference_facts(self, pairs: FeaturizedPairs) -> ReferenceFacts:
         """Compare each valid pair with the drugs, targets and pairs of train."""
@@ -275,9 +344,12 @@ class Predictor:
         target_row = [self._train_targets.get(text, -1) for text in pairs.sequences]
         drug = np.asarray(drug_row, dtype=np.int64)[pairs.drug_index]
         target = np.asarray(target_row, dtype=np.int64)[pairs.target_index]
+        of_drug = drug_similarity[pairs.drug_index]
+        of_target = target_similarity[pairs.target_index]
         return ReferenceFacts(
-            drug_similarity=drug_similarity[pairs.drug_index],
-            target_similarity=target_similarity[pairs.target_index],
+            drug_similarity=of_drug,
+            target_similarity=of_target,
+            domain_distance=self.content.domain.distance(of_drug, of_target),
             drug_seen=drug >= 0,
             target_seen=target >= 0,
             pair_seen=np.asarray(
@@ -285,7 +357,13 @@ class Predictor:
             ),
         )
 
-    def _resolve_target(self, sequence: str | None, target_id: str | None) -> str:
+    @cached_property
+    def _sequence_reference(self) -> SequenceReference:
+        """Indexed when it is first asked for: not every model that is loaded is."""
+        return SequenceReference.fit(list(self._train_targets))
+
+    def _resolve_target(self, target: Target) -> str:
+        sequence, target_id = target.sequence, target.target_id
         if sequence:
             limits = self.content.standardise
             return clean_sequence(sequence, limits.min_residues, limits.max_residues)
@@ -293,35 +371,19 @@ class Predictor:
             raise InvalidInputError("the target has neither a sequence nor an id")
         if target_id not in self._sequence_of_id:
             raise InvalidInputError(
-                f"the model knows no target {target_id!r}{nearest(target_id, self._some_ids())}; "
+                f"the model knows no target {target_id!r}"
+                f"{nearest(target_id, self._sequence_of_id)}; "
                 "or give its sequence"
             )
         known: str = self._sequence_of_id[target_id]
         return known
 
-    def _some_ids(self) -> list[str]:
-        return list(self._sequence_of_id)
 
+def _deviation(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the standard deviation of each column; summed row by row, as in ``Ensemble.combine``.
 
-def _each_once(
-    values: Sequence[Any], convert: Callable[[Any], str]
-) -> list[str | InvalidInputError]:
-    """Convert every value, equal ones once; an InvalidInputError stands in its value's place."""
-    converted: dict[Any, str | InvalidInputError] = {}
-    for value in values:
-        if value not in converted:
-            try:
-                converted[value] = convert(value)
-            except InvalidInputError as error:
-                converted[value] = error
-    return [converted[value] for value in values]
-
-
-def _unique(values: Sequence[str | InvalidInputError]) -> list[str]:
-    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
-
-
-def _rows_without(count: int, bad: dict[int, str]) -> dict[int, int]:
-    """Map the position of each input to its row among the valid ones."""
-    kept = [position for position in range(count) if position not in bad]
-    return {position: row for row, position in enumerate(kept)}
+    A vectorised sum may add in another order when there are more columns.
+    """
+    mean = sum(rows[1:], rows[0]) / len(rows)
+    squares = [(row - mean) ** 2 for row in rows]
+    return np.sqrt(sum(squares[1:], squares[0]) / len(rows))

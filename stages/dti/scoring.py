@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from stages.dti.data.scaffolds import murcko_scaffold
 from stages.dti.errors import DataError, ModelError
 from stages.dti.evaluation.metrics import ModelOutput
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
@@ -42,8 +45,8 @@ def score(
 
     Returns:
         How near each pair is to the candidate's train data (columns ``drug_seen``,
-        ``target_seen``, ``drug_similarity``, ``target_similarity``; rows as ``test``), and each
-        model's output.
+        ``target_seen``, ``scaffold_seen``, ``drug_similarity``, ``target_similarity``,
+        ``domain_distance``; rows as ``test``), and each model's output.
 
     Raises:
         DataError: a model refuses a pair that ``prepare`` had accepted.
@@ -56,8 +59,10 @@ def score(
         {
             "drug_seen": facts.drug_seen,
             "target_seen": facts.target_seen,
+            "scaffold_seen": _scaffolds_seen(candidate, shared),
             "drug_similarity": facts.drug_similarity,
             "target_similarity": facts.target_similarity,
+            "domain_distance": facts.domain_distance,
         },
         index=test.index,
     )
@@ -65,9 +70,18 @@ def score(
     for name, model in models.items():
         content = model.content
         alike = content.features == shared.features and content.standardise == shared.standardise
-        scores, probabilities = model.scores(shared if alike else _featurized(model, pairs))
-        outputs[name] = ModelOutput(scores, probabilities, model.info.threshold)
+        said = model.outputs(shared if alike else _featurized(model, pairs))
+        outputs[name] = ModelOutput(
+            said.scores, said.probabilities, model.info.threshold, said.spread
+        )
     return nearness, outputs
+
+
+def _scaffolds_seen(model: Predictor, pairs: FeaturizedPairs) -> NDArray[np.bool_]:
+    """Return whether each pair's drug has the Bemis-Murcko scaffold of a drug in train."""
+    known = {murcko_scaffold(smiles) for smiles in model.content.reference.smiles}
+    seen = np.array([murcko_scaffold(smiles) in known for smiles in pairs.smiles], dtype=bool)
+    return seen[pairs.drug_index]
 
 
 def _featurized(model: Predictor, pairs: list[Pair]) -> FeaturizedPairs:

@@ -34,7 +34,9 @@ from stages.dti.process import prepare_process
 
 SECTIONS = (
     "acquire",
+    "adaptation",
     "baselines",
+    "benchmark",
     "dataset",
     "environment",
     "evaluate",
@@ -45,6 +47,7 @@ SECTIONS = (
     "prepare",
     "promote",
     "report",
+    "screen",
     "serve",
     "split",
     "standardise",

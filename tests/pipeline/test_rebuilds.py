@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 EVERY_STAGE = [
     "acquire", "validate", "prepare", "split", "featurize", "baselines", "train", "evaluate",
-    "promote", "report",
+    "promote", "screen", "report",
 ]  # fmt: skip
 
 
@@ -39,6 +39,8 @@ def test_the_first_run_makes_every_report(built: TinyRepository) -> None:
     }  # fmt: skip
     assert (built.root / "models/promoted/model.json").exists()
     assert (built.root / "reports/report.html").stat().st_size > 10_000
+    screened = json.loads((built.root / "reports/screening_metrics.json").read_text())
+    assert screened["ranked"] == 3 * screened["targets"]
     counts = json.loads((built.root / "reports/prepare_metrics.json").read_text())
     assert counts["rows_read"] == counts["pairs"] + counts["rows_merged"] + counts["rows_rejected"]
 
@@ -57,9 +59,13 @@ def test_a_second_clone_gives_the_same_lock(tiny: TinyRepository, tmp_path: Path
 
 CHANGES = {
     "evaluate parameters": (
-        "conf/evaluate/default.yaml", {"bootstrap_samples": 120}, ["evaluate", "promote", "report"],
+        "conf/evaluate/default.yaml", {"bootstrap_samples": 120},
+        ["evaluate", "promote", "screen", "report"],
     ),
-    "promotion threshold": ("conf/promote/default.yaml", {"floor": 0.01}, ["promote", "report"]),
+    "promotion threshold": (
+        "conf/promote/default.yaml", {"floor": 0.01}, ["promote", "screen", "report"],
+    ),
+    "targets on the page": ("conf/screen/default.yaml", {"page_targets": 2}, ["screen"]),
     "report title": ("conf/report/default.yaml", {"title": "Another"}, ["report"]),
     "time limit": ("conf/execution/default.yaml", {"timeout_s": {"default": 500.0}}, []),
     "server port": ("conf/serve/default.yaml", {"port": 8001}, []),
@@ -84,7 +90,7 @@ def test_a_comment_in_the_model_file_reruns_from_train(tiny: TinyRepository) -> 
     ran = tiny.repro()
     # Training is deterministic, so what follows only because of train's outs does not run.
     assert ran[0] == "train"
-    assert set(ran) <= {"train", "evaluate", "promote", "report"}
+    assert set(ran) <= {"train", "evaluate", "promote", "screen", "report"}
     assert "baselines" not in ran
 
 

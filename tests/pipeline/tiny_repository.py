@@ -18,17 +18,20 @@ EDITS = {
     "conf/trainer/default.yaml": {"max_epochs": 2, "crop_residues": 100},
     "conf/train/default.yaml": {"threads": 1},
     "conf/features/default.yaml": {"max_residues": 300, "kmer_bins": 16},
-    "conf/model/drugban.yaml": {
-        "graph_dim": 16,
-        "residue_dim": 8,
-        "cnn_filters": [16, 16, 16],
-        "ban_dim": 16,
-        "mlp_hidden_dim": 16,
-        "mlp_out_dim": 8,
-    },
+    "conf/model/drugban.yaml": {"mlp_hidden_dim": 16, "mlp_out_dim": 8},
+    "conf/model/drug/gcn.yaml": {"dim": 16},
+    "conf/model/target/sequence_cnn.yaml": {"residue_dim": 8, "filters": [16, 16, 16]},
+    "conf/model/interaction/ban.yaml": {"dim": 16},
     "conf/model/gradient_boosting.yaml": {"trees": 20},
     "conf/evaluate/default.yaml": {"bootstrap_samples": 100},
     # Models this small are no better than chance; what is tested is the way, not the model.
+    "conf/screen/default.yaml": {
+        "library": "data/sample/drugs.csv",
+        "columns": {"smiles": "smiles", "id": "drug_id", "name": None},
+        "top_k": 3,
+        "margin": 7,
+        "chunk_drugs": 64,
+    },
     "conf/promote/default.yaml": {"floor": 0.0, "must_beat": []},
 }
 

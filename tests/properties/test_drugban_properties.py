@@ -6,10 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from drugban_reference import randomise, reference_logits
+from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.store import (
     ATOM_DIM,
     RESIDUE_TOKENS,
@@ -23,9 +23,9 @@ from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 
-CONFIG = DrugBANConfig(
-    name="drugban", graph_dim=8, graph_layers=2, residue_dim=6, cnn_filters=[8, 8],
-    cnn_kernels=[3, 6], ban_heads=2, ban_dim=4, ban_pooling=3, mlp_hidden_dim=8,
+CONFIG = drugban_of(
+    graph_dim=8, graph_layers=2, residue_dim=6, cnn_filters=(8, 8),
+    cnn_kernels=(3, 6), ban_heads=2, ban_dim=4, ban_pooling=3, mlp_hidden_dim=8,
     mlp_out_dim=4, dropout=0.0,
 )  # fmt: skip
 
@@ -77,7 +77,7 @@ def make_network() -> DrugBANNetwork:
 @given(pair_data())
 def test_values_and_gradients_equal_the_plain_equations(pairs: PairData) -> None:
     network = make_network()
-    batch = pair_batch(pairs, np.arange(len(pairs)), network.target_encoder.gap)
+    batch = pair_batch(pairs, np.arange(len(pairs)), network)
     order = torch.from_numpy(np.argsort(pairs.target_index, kind="stable"))
     logits = network(batch)
     expected = reference_logits(network, CONFIG, pairs)[order]
@@ -100,7 +100,7 @@ def test_values_and_gradients_equal_the_plain_equations(pairs: PairData) -> None
 @given(pair_data())
 def test_bf16_stays_within_a_hundredth(pairs: PairData) -> None:
     network = make_network()
-    batch = pair_batch(pairs, np.arange(len(pairs)), network.target_encoder.gap)
+    batch = pair_batch(pairs, np.arange(len(pairs)), network)
     with torch.no_grad():
         exact = network.joint(batch)
         with torch.autocast("cpu", torch.bfloat16):

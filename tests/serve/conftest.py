@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drugban_sizes import drugban_of
 from service_process import Service, running
 
 from stages.dti.atomic import write_json
 from stages.dti.config.features import FeaturesConfig
-from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.data.standardise import standardise_smiles
 from stages.dti.evaluation.calibration import Calibration
+from stages.dti.evaluation.conformal import ConformalSets
+from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
@@ -52,13 +54,12 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     drug_features, _ = featurize_drugs(smiles, features)
     target_features, _ = featurize_targets(list(targets["sequence"]), features)
     torch.manual_seed(0)
-    config = DrugBANConfig(
-        name="drugban",
+    config = drugban_of(
         graph_dim=16,
         graph_layers=2,
         residue_dim=16,
-        cnn_filters=[16, 16],
-        cnn_kernels=[3, 5],
+        cnn_filters=(16, 16),
+        cnn_kernels=(3, 5),
         ban_heads=2,
         ban_dim=16,
         ban_pooling=2,
@@ -78,8 +79,13 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         features=features,
         standardise=standardise,
         calibration=Calibration(method="platt", slope=1.5, intercept=-0.25),
+        member_calibrations=(),
         threshold=0.45,
         threshold_metric="f1",
+        conformal=ConformalSets(
+            coverage=0.9, positives=50, negatives=50, active_from=0.4, inactive_to=0.5
+        ),
+        domain=ApplicabilityDomain(drug_limit=0.4, target_limit=0.3),
         reference=Reference(
             smiles=smiles,
             fingerprints=drug_features.fingerprints,

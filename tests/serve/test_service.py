@@ -37,6 +37,10 @@ FIELDS = {  # of a row → of the library's Prediction
     "drug_seen": "drug_seen",
     "target_seen": "target_seen",
     "pair_seen": "pair_seen",
+    "prediction_set": "prediction_set",
+    "domain_distance": "domain_distance",
+    "in_domain": "in_domain",
+    "spread": "spread",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def options() -> list[str]:
     conf = REPOSITORY / "conf"
     return [
         f"{path.parent.relative_to(conf)}={path.stem}"
-        for path in sorted(conf.glob("*/*.yaml"))
+        for path in sorted(conf.glob("*/**/*.yaml"))
         if not path.stem.startswith("_")
     ]
 
@@ -49,10 +50,12 @@ def test_params_yaml_is_what_dvc_itself_composes(tmp_path: Path) -> None:
 
 
 MANDATORY = {
+    "adaptation=cdan": ["split=cluster", "split.adapt_fraction=0.5"],
     "dataset=bindingdb_dump": ["dataset.sources.bindingdb_dump.files.dump.url=dump.tsv"],
     "dataset=custom": ["dataset.sources.custom.files.pairs.url=pairs.csv"],
+    "model/target=embedding": ["features=esm2"],
 }
-"""Options that name a file which only the user knows."""
+"""Options that name a file which only the user knows, or that need another option."""
 
 
 @pytest.mark.parametrize("option", options())
@@ -89,6 +92,10 @@ def test_an_unknown_key_of_a_union_member_names_the_nearest() -> None:
         ("split.seed=-1", "greater than or equal to 0"),
         ("trainer.learning_rate=fast", "valid number"),
         ("trainer.pairs_per_target=1000", "above batch_size"),
+        ("trainer.devices=2", "need strategy ddp"),
+        ("trainer={schedule: cyclic_cosine, cycles: 5}", "no multiple of cycles 5"),
+        ("split.adapt_fraction=0.5", "of no other domain than train"),
+        ("adaptation=cdan", "unlabelled pairs of the test domain"),
         ("evaluate.similarity_edges=[0.5,0.2]", "must increase"),
         ("model.dropout=1.5", "less than 1"),
         ("promote.must_beat=[gradient_bosting]", "did you mean 'gradient_boosting'"),
@@ -98,7 +105,7 @@ def test_an_unknown_key_of_a_union_member_names_the_nearest() -> None:
 def test_bad_values_are_refused_with_their_place(override: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         check(plain([override]))
-    assert override.split(".")[0] in str(caught.value)
+    assert re.split("[.=]", override)[0] in str(caught.value)
 
 
 def test_compose_writes_nothing_when_the_configuration_is_bad(
@@ -120,6 +127,29 @@ def test_declared_params_are_the_sections_that_the_stage_reads(stage: str) -> No
 def test_a_stage_is_given_only_its_sections() -> None:
     run = importlib.import_module("stages.split").run
     assert set(typed_sections(run, compose())) == {"split"}
+
+
+@pytest.mark.parametrize("model", ["drugban", "drugban_fingerprint"])
+def test_a_model_that_reads_embeddings_needs_a_language_model(model: str) -> None:
+    reads = [f"model={model}", "model/target=embedding"]
+    with pytest.raises(ConfigError, match=r"features\.embedding is null; choose a language model"):
+        check(plain(reads))
+    check(plain([*reads, "features=protbert"]))
+
+
+def test_the_members_of_an_ensemble_need_their_features_too() -> None:
+    reads = ["model=ensemble_seeds", "model/target@model.members.drugban.config.target=embedding"]
+    with pytest.raises(ConfigError, match=r"features\.embedding is null"):
+        check(plain(reads))
+    check(plain([*reads, "features=esm2"]))
+
+
+def test_the_earlier_system() -> None:
+    model = plain(["model=drugban_fingerprint"])["model"]
+    assert model["drug"] == {"name": "fingerprint", "hidden_dim": 512}
+    assert model["target"] == {"name": "descriptors", "hidden_dim": 1024}
+    assert (model["interaction"]["heads"], model["interaction"]["dim"]) == (8, 512)
+    assert model["dropout"] == 0.1
 
 
 def test_a_missing_section_says_how_to_compose() -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.dti.config.model import DrugBANConfig
+from stages.dti.config.model import BanConfig, DrugBANConfig, GraphConfig, SequenceConfig
 from stages.dti.features.store import PairData
 
 
@@ -57,20 +57,25 @@ def reference_logit(
         bonds: ``(bonds, 2)``.
         tokens: ``(residues,)``.
     """
+    drug, target, attention = config.drug, config.target, config.interaction
+    assert isinstance(drug, GraphConfig)
+    assert isinstance(target, SequenceConfig)
+    assert isinstance(attention, BanConfig)
+
     # Graph: h' = BN(ReLU((A + I) h W + b) + ReLU(h R + c))
     adjacency = torch.eye(len(atoms), dtype=atoms.dtype)
     for first, second in bonds.tolist():
         adjacency[first, second] += 1
         adjacency[second, first] += 1
     h = atoms @ p["drug_encoder.embedding.weight"].T
-    for i in range(config.graph_layers):
+    for i in range(drug.layers):
         at = f"drug_encoder.layers.{i}"
         message = _linear(adjacency @ h, p, f"{at}.convolution").relu()
         h = _norm(message + _linear(h, p, f"{at}.residual").relu(), p, f"{at}.norm")
 
     # Sequence: BN(ReLU(conv(x))), zeros beyond both ends
     x = F.embedding(tokens, p["target_encoder.embedding.weight"])
-    for i, kernel in enumerate(config.cnn_kernels):
+    for i, kernel in enumerate(target.kernels):
         weight = p[f"target_encoder.convolutions.{i}.weight"][:, :, 0, :]
         padded = F.pad(x.T, (kernel // 2, kernel - 1 - kernel // 2))
         rows = []
@@ -87,12 +92,12 @@ def reference_logit(
     heads = heads * p["attention.head_scale"] / heads.norm()
     joint = torch.zeros(v.shape[1], dtype=v.dtype)
     for head, bias in zip(heads, p["attention.head_bias"], strict=True):
-        attention = torch.einsum("ik,k,jk->ij", v, head, q) + bias
-        joint = joint + torch.einsum("ik,ij,jk->k", v, attention, q)
+        scores = torch.einsum("ik,k,jk->ij", v, head, q) + bias
+        joint = joint + torch.einsum("ik,ij,jk->k", v, scores, q)
     joint = joint / (len(v) * len(q))
     groups = [
-        joint[i * config.ban_pooling : (i + 1) * config.ban_pooling].sum()
-        for i in range(config.ban_dim)
+        joint[i * attention.pooling : (i + 1) * attention.pooling].sum()
+        for i in range(attention.dim)
     ]
     out = _norm(torch.stack(groups)[None], p, "joint_norm")
 

@@ -61,7 +61,10 @@ def alone(pairs: PairData, row: int) -> PairData:
         slice(offsets[drug], offsets[drug + 1])
         for offsets in (pairs.drugs.atom_offsets, pairs.drugs.bond_offsets)
     )
-    first, last = pairs.targets.residue_offsets[target : target + 2]
+    residues, rows = (
+        slice(offsets[target], offsets[target + 1])
+        for offsets in (pairs.targets.residue_offsets, pairs.targets.embedding_offsets)
+    )
     return replace(
         pairs,
         drugs=DrugFeatures(
@@ -73,9 +76,11 @@ def alone(pairs: PairData, row: int) -> PairData:
             descriptors=pairs.drugs.descriptors[[drug]],
         ),
         targets=TargetFeatures(
-            residues=pairs.targets.residues[first:last],
-            residue_offsets=np.array([0, last - first]),
+            residues=pairs.targets.residues[residues],
+            residue_offsets=np.array([0, residues.stop - residues.start]),
             descriptors=pairs.targets.descriptors[[target]],
+            embeddings=pairs.targets.embeddings[rows],
+            embedding_offsets=np.array([0, rows.stop - rows.start]),
         ),
         drug_index=np.array([0]),
         target_index=np.array([0]),

@@ -149,7 +149,7 @@ def test_nearest_neighbour_is_its_definition(fitted: Fit, test_pairs: PairData) 
     vectors = []
     for row in np.unpackbits(train.drugs.fingerprints, axis=1):
         vectors.append(DataStructs.CreateFromBitString("".join(map(str, row))))
-    sequences = sequences_of(train.targets)
+    sequences = sequences_of(train.targets.residues, train.targets.residue_offsets)
     for row in range(0, len(test_pairs), 15):
         votes = []
         drug, target = vectors[test_pairs.drug_index[row]], test_pairs.target_index[row]

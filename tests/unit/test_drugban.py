@@ -10,14 +10,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from drugban_reference import randomise, reference_logits
+from drugban_sizes import drugban_of
 
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
-from stages.dti.models.drugban.batch import pair_batch, target_batch
-from stages.dti.models.drugban.masked import RowBatchNorm
+from stages.dti.models.drugban.batch import pair_batch
+from stages.dti.models.drugban.encoders.sequence_cnn import sequence_batch
+from stages.dti.models.drugban.masked import RowBatchNorm, RowMask
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 
@@ -36,9 +38,9 @@ SEQUENCES = [
 
 @pytest.fixture(scope="module")
 def config() -> DrugBANConfig:
-    return DrugBANConfig(
-        name="drugban", graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=[8, 9, 11],
-        cnn_kernels=[3, 6, 9], ban_heads=3, ban_dim=7, ban_pooling=3, mlp_hidden_dim=13,
+    return drugban_of(
+        graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),
+        cnn_kernels=(3, 6, 9), ban_heads=3, ban_dim=7, ban_pooling=3, mlp_hidden_dim=13,
         mlp_out_dim=6, dropout=0.2,
     )  # fmt: skip
 
@@ -86,7 +88,7 @@ def test_packed_network_equals_the_plain_equations(
     network: DrugBANNetwork, config: DrugBANConfig, shape: str
 ) -> None:
     pairs = data(SHAPES[shape])
-    batch = pair_batch(pairs, np.arange(len(pairs)), network.target_encoder.gap)
+    batch = pair_batch(pairs, np.arange(len(pairs)), network)
     order = np.argsort(pairs.target_index, kind="stable")
     expected = reference_logits(network, config, pairs)[torch.from_numpy(order)]
     torch.testing.assert_close(network(batch), expected, rtol=1e-5, atol=1e-5)
@@ -97,7 +99,7 @@ def test_gradients_equal_those_of_the_plain_equations(
 ) -> None:
     labels = [float(i % 2) for i in range(len(ALL_PAIRS))]
     pairs = data(ALL_PAIRS, labels)
-    batch = pair_batch(pairs, np.arange(len(pairs)), network.target_encoder.gap)
+    batch = pair_batch(pairs, np.arange(len(pairs)), network)
     assert batch.labels is not None
     parameters = dict(network.named_parameters())
     F.binary_cross_entropy_with_logits(network(batch), batch.labels).backward()  # type: ignore[no-untyped-call]
@@ -117,10 +119,10 @@ def test_a_target_is_encoded_the_same_beside_others_whatever_the_padding_token_h
     with torch.no_grad():
         network.target_encoder.embedding.weight[PADDING_TOKEN] = 100.0
     targets, gap = data([(0, 0)]).targets, network.target_encoder.gap
-    packed = target_batch(targets, np.arange(3), gap)
+    packed = sequence_batch(targets, np.arange(3), gap)
     together = network.target_encoder(packed)
     for i in range(3):
-        alone = network.target_encoder(target_batch(targets, np.array([i]), gap))
+        alone = network.target_encoder(sequence_batch(targets, np.array([i]), gap))
         length = packed.ends[i] - packed.starts[i]
         torch.testing.assert_close(together[packed.starts[i] : packed.ends[i]], alone[:length])
 
@@ -189,7 +191,7 @@ def test_crops_are_windows_of_the_sequence_and_leave_short_ones_whole() -> None:
     generator = np.random.default_rng(0)
     starts = set()
     for _ in range(50):
-        batch = target_batch(targets, np.arange(3), gap=8, crop=30, generator=generator)
+        batch = sequence_batch(targets, np.arange(3), gap=8, crop=30, generator=generator)
         pieces = [
             batch.tokens[start:end].tolist()
             for start, end in zip(batch.starts, batch.ends, strict=True)
@@ -208,10 +210,20 @@ def test_published_sizes_compose(config: DrugBANConfig) -> None:
     from stages.dti.compose import compose
 
     plain: Any = compose().model
-    network = DrugBANNetwork(DrugBANConfig(**plain))
+    network = DrugBANNetwork(DrugBANConfig.model_validate(plain))
     shapes = {name: tuple(p.shape) for name, p in network.named_parameters()}
     assert shapes["drug_encoder.embedding.weight"] == (128, 74)
     assert shapes["target_encoder.convolutions.2.weight"] == (128, 128, 1, 9)
     assert shapes["attention.head_weights"] == (2, 768)
     assert shapes["classifier.linears.0.weight"] == (512, 256)
     assert shapes["classifier.linears.2.weight"] == (128, 512)
+
+
+def test_masked_rows_are_hidden_while_training_only() -> None:
+    torch.manual_seed(0)
+    mask, rows = RowMask(0.25), torch.rand(4000, 3) + 1
+    masked = mask(rows)
+    hidden = (masked == 0).all(1)
+    assert 0.2 < hidden.float().mean() < 0.3
+    assert torch.equal(masked[~hidden], rows[~hidden])
+    assert mask.eval()(rows) is rows

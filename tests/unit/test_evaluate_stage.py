@@ -134,6 +134,7 @@ def test_writes_the_promised_files_and_no_others(outputs: Path) -> None:
         [
             "reports/metrics.json",
             "reports/evaluation/predictions.parquet",
+            "reports/evaluation/applicability.json",
             "reports/evaluation/strata.json",
             *(f"reports/evaluation/pictures/{name}.png" for name in (*curves, "strata")),
             *(f"reports/plots/evaluation/{name}.csv" for name in curves),
@@ -194,7 +195,13 @@ def test_predictions_are_those_of_the_predictor_to_the_last_bit(
         for field in ("score", "probability"):
             expected = [getattr(prediction, field) for prediction in served]
             np.testing.assert_array_equal(predictions[f"{name}_{field}"], expected)
-        for field in ("drug_seen", "target_seen", "drug_similarity", "target_similarity"):
+        for field in (
+            "drug_seen",
+            "target_seen",
+            "drug_similarity",
+            "target_similarity",
+            "domain_distance",
+        ):
             expected = [getattr(prediction, field) for prediction in served]
             np.testing.assert_array_equal(predictions[field], expected)
 
@@ -224,6 +231,47 @@ def test_strata_cover_the_test_pairs(outputs: Path, predictions: pd.DataFrame) -
     inside = predictions[~predictions["drug_seen"] & predictions["target_seen"]]
     expected = roc_auc_score(inside["label"], inside["candidate_score"])
     assert unseen["models"]["candidate"]["auroc"]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_coverage_is_that_of_the_stored_limits(
+    inputs: Path, metrics: dict[str, Any], predictions: pd.DataFrame
+) -> None:
+    for name, table in {"candidate": metrics["candidate"], **metrics["baselines"]}.items():
+        folder = CANDIDATE if name == "candidate" else BASELINES / name
+        sets = Predictor.load(inputs / folder).content.conformal
+        probability = predictions[f"{name}_probability"]
+        held = {1: probability >= sets.active_from, 0: probability <= sets.inactive_to}
+        found = table["conformal"]
+        assert found["target"] == TRAIN.conformal_coverage
+        for label, key in ((1, "coverage_interacts"), (0, "coverage_no_interaction")):
+            of_class = predictions["label"] == label
+            assert found[key]["n"] == of_class.sum()
+            assert found[key]["value"] == pytest.approx(held[label][of_class].mean(), abs=1e-6)
+        assert found["mean_size"] == pytest.approx((held[0] * 1 + held[1]).mean(), abs=1e-6)
+
+
+def test_applicability_counts_wrong_answers_on_both_sides_of_the_limit(
+    outputs: Path, metrics: dict[str, Any], predictions: pd.DataFrame
+) -> None:
+    found = json.loads((outputs / EVALUATION / "applicability.json").read_text())
+    wrong = (predictions["candidate_probability"] >= metrics["candidate"]["threshold"]) != (
+        predictions["label"] == 1
+    )
+    inside = predictions["domain_distance"] <= 1
+    for side, chosen in (("inside", inside), ("outside", ~inside)):
+        assert found[side]["n"] == chosen.sum() > 0
+        assert found[side]["value"] == pytest.approx(wrong[chosen].mean(), abs=1e-6)
+    assert set(found["warnings"]) == {"domain_distance", "ambiguity"}  # no ensemble, no spread
+    distance = predictions["domain_distance"]
+    for question, truth in {
+        "wrong": wrong,
+        "drug_unseen": ~predictions["drug_seen"],
+        "scaffold_unseen": ~predictions["scaffold_seen"],
+    }.items():
+        expected = roc_auc_score(truth, distance)
+        entry = found["warnings"]["domain_distance"][question]
+        assert entry["value"] == pytest.approx(expected, abs=1e-6)
+        assert entry["low"] <= entry["value"] <= entry["high"]
 
 
 def test_confusion_rows_give_the_accuracy(outputs: Path, metrics: dict[str, Any]) -> None:
@@ -377,7 +425,7 @@ def test_no_number_in_the_reports_is_nan(outputs: Path) -> None:
             return [number for part in value for number in numbers(part)]
         return [value] if isinstance(value, float) else []
 
-    for path in (METRICS, EVALUATION / "strata.json"):
+    for path in (METRICS, EVALUATION / "strata.json", EVALUATION / "applicability.json"):
         found = numbers(json.loads((outputs / path).read_text()))
         assert found
         assert all(math.isfinite(number) for number in found)

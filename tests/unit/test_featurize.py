@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from language_models import write_esm
 
-from stages.dti.config.features import FeaturesConfig, FeaturizeConfig
+from stages.dti.config.features import EmbeddingConfig, FeaturesConfig, FeaturizeConfig
 from stages.dti.errors import DataError
 from stages.dti.features.drugs import DRUG_DESCRIPTORS
 from stages.dti.features.store import FeatureStore, Scaler
-from stages.dti.paths import DRUGS, FEATURES, FEATURIZE_METRICS, SPLITS, TARGETS, Paths
+from stages.dti.features.targets import featurize_targets
+from stages.dti.paths import CACHE, DRUGS, FEATURES, FEATURIZE_METRICS, SPLITS, TARGETS, Paths
 from stages.featurize import run
 
 CONFIG = FeaturesConfig(fingerprint_radius=2, fingerprint_bits=128, max_residues=30, kmer_bins=16)
@@ -133,6 +136,30 @@ def test_csv_on_request_holds_the_same_numbers(tmp_path: Path) -> None:
     fingerprints = pd.read_csv(folder / "csv" / "drug_fingerprints.csv")
     bits = [int(bit) for bit in fingerprints["set_bits"][1].split()]
     assert bits == np.flatnonzero(np.unpackbits(store.drugs.fingerprints[1])).tolist()
+
+
+def test_embeddings_of_a_language_model_are_stored_and_pinned(tmp_path: Path) -> None:
+    paths = interim(tmp_path)
+    embedding = EmbeddingConfig(
+        model=str(write_esm(tmp_path / "model")),
+        revision="main",
+        layer=-1,
+        pooling="mean",
+        window_residues=1022,
+    )
+    wanted = CONFIG.model_copy(update={"embedding": embedding})
+    run(paths, features=wanted, featurize=QUIET)
+    store = FeatureStore.open(paths.read(FEATURES))
+    assert store.targets.embeddings.shape == (2, 16)
+    assert store.targets.embedding_offsets.tolist() == [0, 1, 2]
+    parameters = FeaturesConfig(**store.metadata["parameters"])
+    assert parameters.embedding is not None
+    assert parameters.embedding.sha256 is not None
+
+    # What a server does with a target of the data set: the language model itself may be gone.
+    shutil.rmtree(tmp_path / "model")
+    served, _ = featurize_targets([SEQUENCES[1]], parameters, cache=tmp_path / CACHE)
+    assert served.embeddings.tobytes() == store.targets.embeddings[1].tobytes()
 
 
 def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:

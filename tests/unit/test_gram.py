@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from drugban_reference import randomise
+from drugban_sizes import drugban_of
 from sample_pairs import sample_pairs
 
-from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.drugban import gram
 from stages.dti.models.drugban.model import DrugBAN
@@ -17,9 +17,9 @@ from stages.dti.models.drugban.network import DrugBANNetwork
 
 @pytest.fixture(scope="module")
 def model() -> DrugBAN:
-    config = DrugBANConfig(
-        name="drugban", graph_dim=16, graph_layers=2, residue_dim=12, cnn_filters=[16, 16],
-        cnn_kernels=[3, 6], ban_heads=2, ban_dim=8, ban_pooling=3, mlp_hidden_dim=16,
+    config = drugban_of(
+        graph_dim=16, graph_layers=2, residue_dim=12, cnn_filters=(16, 16),
+        cnn_kernels=(3, 6), ban_heads=2, ban_dim=8, ban_pooling=3, mlp_hidden_dim=16,
         mlp_out_dim=8, dropout=0.2,
     )  # fmt: skip
     torch.manual_seed(0)

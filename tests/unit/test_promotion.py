@@ -34,6 +34,7 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DataError, ModelError
+from stages.dti.evaluation.conformal import coverage_report
 from stages.dti.evaluation.metrics import RANKING, Comparison, counts
 from stages.dti.evaluation.strata import stratify
 from stages.dti.lifecycle import registry
@@ -137,7 +138,16 @@ def evaluate(root: Path) -> None:
     write_json(
         root / METRICS,
         {
-            "candidate": {"model": models["candidate"].info.name} | comparison.table("candidate"),
+            "candidate": {"model": models["candidate"].info.name}
+            | comparison.table("candidate")
+            | {
+                "conformal": coverage_report(
+                    models["candidate"].content.conformal,
+                    outputs["candidate"].probabilities,
+                    labels,
+                    EVALUATE.confidence,
+                )
+            },
             "baselines": {name: comparison.table(name) for name in baselines},
             "differences": {
                 name: {
@@ -485,17 +495,23 @@ def test_on_a_new_split_the_previous_model_is_scored_without_its_train_pairs(
     assert previous["candidate"]["auroc"] == pytest.approx(expected, abs=1e-6)
 
 
-def test_previous_model_of_other_features_and_data_is_not_compared(repository: Repository) -> None:
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [("feature_version", "feature version 0"), ("format_version", "written in format 0")],
+)
+def test_previous_model_of_another_version_and_data_is_not_compared(
+    field: str, words: str, repository: Repository
+) -> None:
     repository.promote()
     path = repository.root / PROMOTED / "model.json"
     facts = read(path)
-    facts["feature_version"] = 0
+    facts[field] = 0
     facts["data_sha256"] = {}
     write_json(path, facts)
     decision = repository.promote()
     assert decision["verdict"] == "promoted"
     assert decision["previous"]["basis"] == "none"
-    assert "feature version 0" in check(decision, NOT_WORSE)["reason"]
+    assert words in check(decision, NOT_WORSE)["reason"]
     assert check(decision, NOT_WORSE)["passed"] is None
 
 

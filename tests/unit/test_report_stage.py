@@ -30,6 +30,9 @@ from stages.dti.data.leakage import leakage_report
 from stages.dti.data.quality import document, judge
 from stages.dti.data.splits import make_split
 from stages.dti.errors import DataError
+from stages.dti.evaluation.applicability import applicability_report
+from stages.dti.evaluation.conformal import ConformalSets, coverage_report
+from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
 from stages.dti.evaluation.strata import stratify
 from stages.dti.lifecycle.gates import decide
@@ -76,6 +79,7 @@ SPLIT = SplitConfig(
     train_fraction=0.8,
     val_fraction=0.1,
     test_fraction=0.1,
+    adapt_fraction=0.0,
     seed=0,
     cluster_drug_similarity=0.6,
     cluster_target_similarity=0.4,
@@ -180,7 +184,9 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
     return test.assign(
         drug_seen=generator.random(len(test)) < 0.8,
         target_seen=True,
+        scaffold_seen=generator.random(len(test)) < 0.9,
         drug_similarity=generator.random(len(test)),
+        domain_distance=generator.random(len(test)) * 1.5,
     )
 
 
@@ -201,10 +207,18 @@ def write_model_results(
         "gradient_boosting": output(1.6),
     }
     comparison = Comparison(labels, outputs, EVALUATE)
+    sets = ConformalSets(0.9, positives=40, negatives=100, active_from=0.4, inactive_to=0.7)
+
+    def table(name: str) -> dict[str, Any]:
+        covered = coverage_report(
+            sets, outputs[name].probabilities, labels.astype(bool), EVALUATE.confidence
+        )
+        return comparison.table(name) | {"conformal": covered}
+
     baselines = [name for name in outputs if name != "candidate"]
     metrics = {
-        "candidate": {"model": "drugban"} | comparison.table("candidate"),
-        "baselines": {name: comparison.table(name) for name in baselines},
+        "candidate": {"model": "drugban"} | table("candidate"),
+        "baselines": {name: table(name) for name in baselines},
         "differences": {
             name: {metric: comparison.difference("candidate", name, metric) for metric in RANKING}
             for name in baselines
@@ -214,6 +228,10 @@ def write_model_results(
     }
     write_json(root / METRICS, metrics)
     write_json(root / EVALUATION / "strata.json", stratify(test, outputs, EVALUATE))
+    write_json(
+        root / EVALUATION / "applicability.json",
+        applicability_report(test, outputs["candidate"], ApplicabilityDomain(0.4, 0.35), EVALUATE),
+    )
     (root / EVALUATION / "pictures").mkdir()
     for name in ("roc", "reliability"):
         (root / EVALUATION / "pictures" / f"{name}.png").write_bytes(PIXEL)
@@ -321,6 +339,27 @@ def test_strata_that_were_not_measured_say_why(html: str) -> None:
     assert "drug seen, target unseen (no test pair belongs here)" in html
 
 
+def test_coverage_and_warnings_are_shown(html: str, results: Path) -> None:
+    section = html[html.index('id="trust"') : html.index('id="training"')]
+    metrics = json.loads((results / METRICS).read_text(encoding="utf-8"))
+    for table in (metrics["candidate"], *metrics["baselines"].values()):
+        found = table["conformal"]["coverage_interacts"]
+        assert f"{found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})" in section
+    applicability = json.loads(
+        (results / EVALUATION / "applicability.json").read_text(encoding="utf-8")
+    )
+    wrong = applicability["warnings"]["domain_distance"]["wrong"]
+    assert f"{wrong['value']:.3f} ({wrong['low']:.3f}–{wrong['high']:.3f})" in section
+    assert "at least 0.400" in section
+    assert "Not measured: the pairs hold one class." in section  # every target stands in train
+
+
+def test_sets_that_do_not_cover_are_told_in_red(copy: Path) -> None:
+    broken = {"verdict": "below the promise"}
+    change(copy / METRICS, lambda metrics: metrics["candidate"]["conformal"].update(broken))
+    assert '<span class="chip bad">below the promise</span>' in report(copy)
+
+
 def test_the_model_card_is_rendered_below_the_page_headings(html: str) -> None:
     assert "<h3>Model card: drugban</h3>" in html
     assert "&lt;script&gt;alert(1)" in html
@@ -375,7 +414,9 @@ def test_a_key_missing_for_a_template_names_its_file(copy: Path) -> None:
         report(copy)
 
 
-@pytest.mark.parametrize("artefact", [LEAKAGE, DECISION, EVALUATION / "strata.json"])
+@pytest.mark.parametrize(
+    "artefact", [LEAKAGE, DECISION, EVALUATION / "strata.json", EVALUATION / "applicability.json"]
+)
 def test_a_missing_file_is_named(copy: Path, artefact: Path) -> None:
     (copy / artefact).unlink()
     with pytest.raises(DataError, match=re.escape(str(artefact))):

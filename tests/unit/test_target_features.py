@@ -55,7 +55,7 @@ def test_tokens_are_those_of_the_published_drugban_code() -> None:
 def test_a_long_sequence_is_cut_but_described_whole() -> None:
     features, _ = featurize_targets([LYSOZYME, UBIQUITIN], config(max_residues=100))
     assert features.residue_offsets.tolist() == [0, 100, 176]
-    assert sequences_of(features) == [LYSOZYME[:100], UBIQUITIN]
+    assert sequences_of(features.residues, features.residue_offsets) == [LYSOZYME[:100], UBIQUITIN]
     assert features.descriptors[0, 0] == 129
 
 

@@ -36,6 +36,7 @@ SPLIT = SplitConfig(
     train_fraction=0.8,
     val_fraction=0.1,
     test_fraction=0.1,
+    adapt_fraction=0.0,
     seed=3,
     cluster_drug_similarity=0.6,
     cluster_target_similarity=0.4,

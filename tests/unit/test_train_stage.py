@@ -12,6 +12,7 @@ import pytest
 from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 
 from stages import baselines, train
+from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import build
 from stages.dti.config.model import BaselinesConfig, ModelConfig
 from stages.dti.config.tracking import TrackingConfig
@@ -49,11 +50,17 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start_train(root: Path, model: dict[str, Any]) -> None:
+def start_train(
+    root: Path,
+    model: dict[str, Any],
+    trainer: dict[str, Any] | None = None,
+    adaptation: dict[str, Any] | None = None,
+) -> None:
     train.run(
         Paths(root, root),
         model=build(ModelConfig, model, "model"),
-        trainer=section(TrainerConfig, "trainer"),
+        trainer=section(TrainerConfig, "trainer", **trainer or {}),
+        adaptation=build(AdaptationConfig, adaptation or DEFAULTS["adaptation"], "adaptation"),
         tracking=tracking(root),
         **COMMON,
     )

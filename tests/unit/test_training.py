@@ -9,20 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from drugban_sizes import drugban_of
 from sample_pairs import sample_pairs, take
 from sklearn.metrics import roc_auc_score
 
 from stages.dti.compose import compose
-from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
 from stages.dti.training.curves import LearningCurves
 from stages.dti.training.drugban import fit_drugban, precision_here
 
-SMALL = DrugBANConfig(
-    name="drugban", graph_dim=16, graph_layers=2, residue_dim=8, cnn_filters=[16, 16],
-    cnn_kernels=[3, 5], ban_heads=2, ban_dim=16, ban_pooling=2, mlp_hidden_dim=16, mlp_out_dim=8,
+SMALL = drugban_of(
+    graph_dim=16, graph_layers=2, residue_dim=8, cnn_filters=(16, 16),
+    cnn_kernels=(3, 5), ban_heads=2, ban_dim=16, ban_pooling=2, mlp_hidden_dim=16, mlp_out_dim=8,
     dropout=0.0,
 )  # fmt: skip
 

@@ -2,25 +2,101 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, RootModel
+from pydantic import Field, RootModel, model_validator
 
 from stages.dti.config.base import Section
 
+ATTENTION_HEADS = 4
+"""Heads of a ``gatv2`` layer; they share its width."""
+
+
+class GraphConfig(Section):
+    """Message passing on the molecular graph: one row per atom."""
+
+    name: Literal["graph"]
+    layer: Literal["gcn", "gin", "gatv2"] = Field(description="gcn is the published one")
+    dim: int = Field(ge=1, description="atom embedding and layer width")
+    layers: int = Field(ge=1, le=16)
+    masked_fraction: float = Field(ge=0, lt=1, description="of atoms, hidden at a training step")
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.layer == "gatv2" and self.dim % ATTENTION_HEADS:
+            raise ValueError(
+                f"dim {self.dim} is no multiple of the {ATTENTION_HEADS} heads of layer gatv2"
+            )
+        return self
+
+
+class FingerprintConfig(Section):
+    """Morgan fingerprint, ``features.fingerprint_bits`` wide: one row per drug."""
+
+    name: Literal["fingerprint"]
+    hidden_dim: int = Field(ge=1)
+
+
+class DescriptorsConfig(Section):
+    """Scaled RDKit or sequence descriptors: one row per drug or target."""
+
+    name: Literal["descriptors"]
+    hidden_dim: int = Field(ge=1)
+
+
+class SequenceConfig(Section):
+    """Convolutions on the sequence: one row per residue."""
+
+    name: Literal["sequence_cnn"]
+    residue_dim: int = Field(ge=1, description="residue embedding width")
+    filters: list[int] = Field(min_length=1)
+    kernels: list[int] = Field(min_length=1)
+    masked_fraction: float = Field(ge=0, lt=1, description="of residues, hidden likewise")
+
+    @model_validator(mode="after")
+    def _one_kernel_per_layer(self) -> Self:
+        if len(self.filters) != len(self.kernels):
+            raise ValueError(
+                f"{len(self.filters)} filters, but {len(self.kernels)} kernels; one of each per "
+                "layer"
+            )
+        return self
+
+
+class EmbeddingEncoderConfig(Section):
+    """Embeddings of ``features.embedding``: one row per target, or per residue (its pooling)."""
+
+    name: Literal["embedding"]
+    hidden_dim: int = Field(ge=1)
+
+
+class BanConfig(Section):
+    """Bilinear attention between all rows of the drug and all rows of the target."""
+
+    name: Literal["ban"]
+    heads: int = Field(ge=1)
+    dim: int = Field(ge=1, description="width of the joint representation")
+    pooling: int = Field(ge=1, description="sum-pooling factor of the low-rank attention")
+
+
+class ConcatConfig(Section):
+    """The means of the drug's and of the target's rows, side by side, through one layer."""
+
+    name: Literal["concat"]
+    dim: int = Field(ge=1, description="width of the joint representation")
+
 
 class DrugBANConfig(Section):
-    """DrugBAN (Bai et al., Nature Machine Intelligence 2023)."""
+    """DrugBAN (Bai et al., Nature Machine Intelligence 2023), its parts exchangeable."""
 
     name: Literal["drugban"]
-    graph_dim: int = Field(ge=1, description="atom embedding and GCN width")
-    graph_layers: int = Field(ge=1, le=16)
-    residue_dim: int = Field(ge=1, description="residue embedding width")
-    cnn_filters: list[int] = Field(min_length=1)
-    cnn_kernels: list[int] = Field(min_length=1)
-    ban_heads: int = Field(ge=1)
-    ban_dim: int = Field(ge=1, description="width of the joint representation")
-    ban_pooling: int = Field(ge=1, description="sum-pooling factor of the low-rank attention")
+    drug: Annotated[
+        GraphConfig | FingerprintConfig | DescriptorsConfig, Field(discriminator="name")
+    ]
+    target: Annotated[
+        SequenceConfig | DescriptorsConfig | EmbeddingEncoderConfig, Field(discriminator="name")
+    ]
+    interaction: Annotated[BanConfig | ConcatConfig, Field(discriminator="name")]
     mlp_hidden_dim: int = Field(ge=1)
     mlp_out_dim: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
@@ -66,13 +142,44 @@ class GradientBoostingConfig(Section):
     early_stopping_rounds: int = Field(ge=1)
 
 
-AnyModel = (
+SingleModel = (
     DrugBANConfig
     | BaseRateConfig
     | NearestNeighbourConfig
     | LogisticRegressionConfig
     | GradientBoostingConfig
 )
+
+MAX_MEMBERS = 6
+"""With more, the grid of weights of ``rank_average`` grows beyond reason."""
+
+
+class MemberConfig(Section):
+    """One member of an ensemble: a model, fitted ``seeds`` times; its score is their mean."""
+
+    config: Annotated[SingleModel, Field(discriminator="name")]
+    seeds: int = Field(ge=1, le=100, description="fits, with seeds train.seed, train.seed + 1, …")
+    snapshots: int = Field(ge=1, le=20, description="models kept of each fit; DrugBAN alone")
+
+    @model_validator(mode="after")
+    def _has_snapshots(self) -> Self:
+        if self.snapshots > 1 and not isinstance(self.config, DrugBANConfig):
+            raise ValueError(f"a model {self.config.name} has no snapshots; set snapshots to 1")
+        return self
+
+
+class EnsembleConfig(Section):
+    """Several models that answer as one (``stages/dti/models/ensemble.py``)."""
+
+    name: Literal["ensemble"]
+    combine: Literal["mean", "rank_average", "stacked"]
+    inverse_regularisation: float = Field(gt=0, description="of stacked; scikit-learn's C")
+    members: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], MemberConfig] = Field(
+        min_length=1, max_length=MAX_MEMBERS
+    )
+
+
+AnyModel = SingleModel | EnsembleConfig
 
 
 class ModelConfig(RootModel[Annotated[AnyModel, Field(discriminator="name")]]):

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from stages.dti.config.base import Section
 
+ADAPTABLE = ("cold_drug", "cold_target", "cold_pair", "cluster")
+"""Kinds whose test pairs are of a domain of their own."""
+
 
 class SplitConfig(Section):
     """One split (``stages/dti/data/splits.py`` says what each kind promises).
@@ -22,6 +25,12 @@ class SplitConfig(Section):
     train_fraction: float = Field(gt=0, lt=1)
     val_fraction: float = Field(gt=0, lt=1)
     test_fraction: float = Field(gt=0, lt=1)
+    adapt_fraction: float = Field(
+        ge=0,
+        lt=1,
+        description="cluster and cold splits: share of the test pairs that become part adapt, "
+        "whose pairs domain adaptation may read without their labels, and which are never tested",
+    )
     seed: int = Field(ge=0)
     cluster_drug_similarity: float = Field(
         gt=0, le=1, description="cluster: highest Tanimoto (ECFP4) of drugs in different parts"
@@ -44,4 +53,13 @@ class SplitConfig(Section):
         total = self.train_fraction + self.val_fraction + self.test_fraction
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train, val and test fractions must sum to 1, they sum to {total:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_domain_to_adapt_to(self) -> Self:
+        if self.adapt_fraction and self.kind not in ADAPTABLE:
+            raise ValueError(
+                f"adapt_fraction is {self.adapt_fraction:g}, but the test pairs of split "
+                f"{self.kind} are of no other domain than train; use one of {', '.join(ADAPTABLE)}"
+            )
         return self

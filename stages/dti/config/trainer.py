@@ -18,11 +18,19 @@ class TrainerConfig(Section):
     optimizer: Literal["adam", "adamw"]
     learning_rate: float = Field(gt=0, lt=1)
     weight_decay: float = Field(ge=0)
-    schedule: Literal["one_cycle", "cosine", "reduce_on_plateau", "constant"]
+    schedule: Literal["one_cycle", "cosine", "cyclic_cosine", "reduce_on_plateau", "constant"]
     warmup_fraction: float = Field(ge=0, lt=1)
+    cycles: int = Field(
+        ge=1, description="cyclic_cosine: warm restarts of max_epochs / cycles each"
+    )
+    ema_decay: float = Field(
+        ge=0, lt=1, description="moving average of the weights, kept and validated; 0: none"
+    )
     gradient_clip_norm: float = Field(ge=0, description="0: no clipping")
     accumulate_batches: int = Field(ge=1)
     accelerator: Literal["cpu", "gpu", "auto"]
+    strategy: Literal["single", "ddp"]
+    devices: int = Field(ge=1, description="ddp: processes of this machine; they share threads")
     precision: Literal["auto", "32-true", "bf16-mixed"]
     monitor: Literal["auroc", "auprc", "loss"] = Field(description="on validation")
     patience_epochs: int = Field(ge=1, description="early stopping")
@@ -34,6 +42,20 @@ class TrainerConfig(Section):
             raise ValueError("pairs_per_target is above batch_size")
         return self
 
+    @model_validator(mode="after")
+    def _cycles_are_whole(self) -> Self:
+        if self.schedule == "cyclic_cosine" and self.max_epochs % self.cycles:
+            raise ValueError(f"max_epochs {self.max_epochs} is no multiple of cycles {self.cycles}")
+        return self
+
+    @model_validator(mode="after")
+    def _devices_fit(self) -> Self:
+        if self.strategy == "single" and self.devices > 1:
+            raise ValueError(f"{self.devices} devices need strategy ddp (trainer=ddp)")
+        if self.devices > self.batch_size:
+            raise ValueError("devices is above batch_size")
+        return self
+
 
 class TrainConfig(Section):
     """What is common to every model's training."""
@@ -43,4 +65,13 @@ class TrainConfig(Section):
     calibration: Literal["platt", "isotonic", "none"]
     threshold_metric: Literal["f1", "mcc", "youden"] = Field(
         description="the threshold maximises it on validation"
+    )
+    conformal_coverage: float = Field(
+        ge=0.5, lt=1, description="share of each class whose prediction set shall hold the truth"
+    )
+    conformal_fraction: float = Field(
+        ge=0,
+        le=0.9,
+        description="share of the validation pairs, by a hash of the pair, that serves conformal "
+        "prediction alone; 0: all of validation serves it too, and coverage is approximate",
     )

@@ -8,8 +8,6 @@ from pydantic import Field, model_validator
 
 from stages.dti.config.base import Section
 
-Fraction = float
-
 
 class ValidateConfig(Section):
     """Thresholds of the checks; ``min_*_fraction`` is the least share of rows that must pass."""
@@ -21,23 +19,23 @@ class ValidateConfig(Section):
     min_rows: int = Field(ge=1)
     min_drugs: int = Field(ge=1, description="different SMILES")
     min_targets: int = Field(ge=1, description="different sequences")
-    min_complete_fraction: Fraction = Field(
+    min_complete_fraction: float = Field(
         ge=0, le=1, description="identifier, SMILES and sequence are given"
     )
-    min_valid_smiles_fraction: Fraction = Field(ge=0, le=1)
-    min_valid_sequence_fraction: Fraction = Field(ge=0, le=1)
-    min_valid_measurement_fraction: Fraction = Field(
+    min_valid_smiles_fraction: float = Field(ge=0, le=1)
+    min_valid_sequence_fraction: float = Field(ge=0, le=1)
+    min_valid_measurement_fraction: float = Field(
         ge=0, le=1, description="numeric affinity or label 0/1, with a known relation"
     )
-    min_usable_fraction: Fraction = Field(
+    min_usable_fraction: float = Field(
         ge=0, le=1, description="coverage: rows in which everything above holds together"
     )
-    min_unique_pair_fraction: Fraction = Field(ge=0, le=1)
-    max_label_conflict_fraction: Fraction = Field(
+    min_unique_pair_fraction: float = Field(ge=0, le=1)
+    max_label_conflict_fraction: float = Field(
         ge=0, le=1, description="labelled rows whose pair also has the other label"
     )
-    min_positive_fraction: Fraction = Field(ge=0, le=1)
-    max_positive_fraction: Fraction = Field(ge=0, le=1)
+    min_positive_fraction: float = Field(ge=0, le=1)
+    max_positive_fraction: float = Field(ge=0, le=1)
     min_residues: int = Field(ge=1)
     max_residues: int = Field(ge=1)
     max_smiles_length: int = Field(ge=1, description="characters")

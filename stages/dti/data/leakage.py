@@ -27,6 +27,9 @@ from stages.dti.features.drugs import morgan_fingerprints
 
 _USED = ("train", "val", "test")
 _COMPARED = (("test", "train"), ("val", "train"), ("test", "val"))
+_OF_TEST_DOMAIN = {"adapt": "test"}
+"""Pairs to adapt to share drugs and targets with test, and with no other part."""
+
 _MAY_LEAVE_OUT = ("cold_pair", "cluster", "published")
 """Kinds that may leave pairs unused."""
 
@@ -91,9 +94,10 @@ def leakage_report(
     table["label"] = interactions["label"].to_numpy()
     table["published_split"] = interactions["published_split"].to_numpy()
     table["pair"] = table["drug_key"] + "/" + table["target_key"]
+    table["domain"] = table["split"].replace(_OF_TEST_DOMAIN)
     similarity = _Similarity(table, drugs, targets)
 
-    claims = [*_claims_of_all(table, config.kind)]
+    claims = [*_claims_of_all(table, config)]
     if config.kind == "random":
         claims.append(_stratified(table))
     if config.kind in ("cold_drug", "cold_pair", "scaffold", "cluster"):
@@ -108,13 +112,19 @@ def leakage_report(
         claims += similarity.claims(config)
     if config.kind == "published":
         claims += _published(table, config.max_overlap_fraction)
+    if config.adapt_fraction:
+        claims.append(_set_aside(table, config.adapt_fraction))
     _require(claims, config.kind)
 
+    adapt = ("adapt",) if config.adapt_fraction else ()
     return {
         "kind": config.kind,
         "seed": config.seed,
-        "parts": {part: _counts(table, part) for part in (*_USED, "unused")},
-        "overlap": {f"{a}_{b}": _overlap(table, a, b) for a, b in _COMPARED},
+        "parts": {part: _counts(table, part) for part in (*_USED, "unused", *adapt)},
+        "overlap": {
+            f"{a}_{b}": _overlap(table, a, b)
+            for a, b in (*_COMPARED, *((part, other) for part in adapt for other in _USED))
+        },
         "test_pairs": _seen(table),
         "nearest_train_similarity": similarity.summary(),
         "validation_carved_from_train": config.kind == "published" and _is_carved(table),
@@ -157,8 +167,10 @@ def _require(claims: list[Claim], kind: str) -> None:
     )
 
 
-def _claims_of_all(table: pd.DataFrame, kind: str) -> Iterable[Claim]:
-    allowed = {*_USED, "unused"} if kind in _MAY_LEAVE_OUT else set(_USED)
+def _claims_of_all(table: pd.DataFrame, config: SplitConfig) -> Iterable[Claim]:
+    allowed = {*_USED, "unused"} if config.kind in _MAY_LEAVE_OUT else set(_USED)
+    if config.adapt_fraction:
+        allowed.add("adapt")
     strangers = ~table["split"].isin(allowed)
     yield Claim(
         "parts_known",
@@ -177,6 +189,17 @@ def _claims_of_all(table: pd.DataFrame, kind: str) -> Iterable[Claim]:
     )
 
 
+def _set_aside(table: pd.DataFrame, adapt_fraction: float) -> Claim:
+    domain = table.loc[table["domain"] == "test", "split"]
+    return Claim(
+        "adapt_fraction",
+        "the pairs to adapt to are no more than split.adapt_fraction of those that would be "
+        "tested, rounded to a whole pair",
+        float((domain == "adapt").sum()),
+        len(domain) * adapt_fraction + 0.5,
+    )
+
+
 def _stratified(table: pd.DataFrame) -> Claim:
     by_part = table.groupby("split")["label"].agg(["size", "sum"])
     deviation = (by_part["sum"] - by_part["size"] * table["label"].mean()).abs()
@@ -190,8 +213,8 @@ def _stratified(table: pd.DataFrame) -> Claim:
 
 
 def _disjoint(table: pd.DataFrame, column: str, name: str, statement: str) -> Claim:
-    used = table[table["split"].isin(_USED)]
-    parts = used.groupby(column)["split"].nunique()
+    used = table[table["domain"].isin(_USED)]
+    parts = used.groupby(column)["domain"].nunique()
     shared = parts.index[parts > 1]
     return Claim(name, statement, float(len(shared)), 0, _first(shared))
 
@@ -251,13 +274,17 @@ def _is_carved(table: pd.DataFrame) -> bool:
 
 
 class _Similarity:
-    """Nearest-neighbour similarities between parts, computed once per unique drug and target."""
+    """Nearest-neighbour similarities between parts, computed once per unique drug and target.
+
+    Pairs to adapt to belong to test here.
+    """
 
     def __init__(self, table: pd.DataFrame, drugs: pd.DataFrame, targets: pd.DataFrame) -> None:
         self._table = table
-        used = table[table["split"].isin(_USED)]
-        self._drugs = {part: used.loc[used["split"] == part, "drug_key"] for part in _USED}
-        self._targets = {part: used.loc[used["split"] == part, "target_key"] for part in _USED}
+        used = table[table["domain"].isin(_USED)]
+        parts = {part: used[used["domain"] == part] for part in _USED}
+        self._drugs = {part: rows["drug_key"] for part, rows in parts.items()}
+        self._targets = {part: rows["target_key"] for part, rows in parts.items()}
         drug_keys = pd.Index(used["drug_key"].unique())
         smiles = drugs.set_index("drug_key")["smiles"].loc[drug_keys].tolist()
         self._fingerprints = morgan_fingerprints(smiles, ECFP4_RADIUS, ECFP4_BITS)
@@ -301,10 +328,11 @@ class _Similarity:
 
     def summary(self) -> dict[str, Any]:
         """Return the nearest-train similarity of the test pairs, by drug, by target and jointly."""
-        drug = _per_pair(self._drugs["test"], self.drug("test", "train"))
-        target = _per_pair(self._targets["test"], self.target("test", "train"))
+        test = self._table[self._table["split"] == "test"]
+        drug = _per_pair(test["drug_key"], self.drug("test", "train"))
+        target = _per_pair(test["target_key"], self.target("test", "train"))
         joint = np.histogram2d(drug, target, bins=(_JOINT_EDGES, _JOINT_EDGES))[0]
-        unseen = ~self._drugs["test"].isin(self._drugs["train"]).to_numpy()
+        unseen = ~test["drug_key"].isin(self._drugs["train"]).to_numpy()
         return {
             "drug": {
                 "measure": "Tanimoto, ECFP4, 2048 bits",

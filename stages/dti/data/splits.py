@@ -17,6 +17,8 @@ published      each pair stands where its source puts it; if merged rows name se
 
 Where a drug and its target fall to different parts (``cold_pair``, ``cluster``), or the source
 names no part (``published``), the pair is ``unused``. The fractions are of the pairs that are used.
+Of the test pairs, ``adapt_fraction`` become ``adapt``, drawn without a look at their labels: they
+share drugs and targets with test alone.
 All choices come from one seeded generator over pairs sorted by key, so the order of rows plays
 no part. ``leakage.py`` checks the promises from the finished table, without this code.
 """
@@ -38,9 +40,9 @@ from stages.dti.data.similarity import ECFP4_BITS, ECFP4_RADIUS
 from stages.dti.errors import DataError
 from stages.dti.features.drugs import morgan_fingerprints
 
-TRAIN, VAL, TEST, UNUSED = range(4)
+TRAIN, VAL, TEST, UNUSED, ADAPT = range(5)
 PARTS = ("train", "val", "test")
-PART_NAMES = np.array([*PARTS, "unused"], dtype=object)
+PART_NAMES = np.array([*PARTS, "unused", "adapt"], dtype=object)
 
 _MAX_TURNS = 10
 
@@ -90,7 +92,8 @@ def make_split(
         targets: columns target_key, sequence; likewise.
 
     Returns:
-        object ``(pairs,)`` of "train", "val", "test", "unused", in the order of ``interactions``.
+        object ``(pairs,)`` of "train", "val", "test", "unused", "adapt", in the order of
+        ``interactions``.
 
     Raises:
         DataError: the table cannot be divided this way: too few pairs, a part without pairs or
@@ -106,7 +109,9 @@ def make_split(
         )
     pairs = _index(ordered, drugs, targets)
     parts = np.empty(len(order), dtype=np.int64)
-    parts[order] = _KINDS[config.kind](pairs, config, np.random.default_rng(config.seed))
+    generator = np.random.default_rng(config.seed)
+    divided = _KINDS[config.kind](pairs, config, generator)
+    parts[order] = _set_aside(divided, config.adapt_fraction, generator)
     _check_usable(parts, interactions["label"].to_numpy(np.int8), config)
     return np.asarray(PART_NAMES[parts], dtype=object)
 
@@ -214,6 +219,17 @@ _KINDS: dict[str, Callable[[_Pairs, SplitConfig, np.random.Generator], NDArray[n
     "cluster": _cluster,
     "published": _published,
 }
+
+
+def _set_aside(
+    parts: NDArray[np.int64], adapt_fraction: float, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return the parts with a random share of the test pairs in ``ADAPT``."""
+    test = np.flatnonzero(parts == TEST)
+    adapt = generator.permutation(test)[: round(len(test) * adapt_fraction)]
+    parts = parts.copy()
+    parts[adapt] = ADAPT
+    return parts
 
 
 def _by_group(

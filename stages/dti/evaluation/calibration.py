@@ -88,7 +88,7 @@ class Calibration:
         if self.method == "platt":
             odds = self.slope * logit(np.clip(x, SCORE_CLIP, 1 - SCORE_CLIP)) + self.intercept
             return cast(NDArray[np.float64], expit(odds))
-        return _interpolate(x, np.asarray(self.knots), np.asarray(self.values))
+        return interpolate(x, np.asarray(self.knots), np.asarray(self.values))
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON object: ``method`` and that method's own fields."""
@@ -225,10 +225,13 @@ def _fit_isotonic(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> C
     )
 
 
-def _interpolate(
+def interpolate(
     x: NDArray[np.float64], knots: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Linear interpolation whose rounding can never leave the two knots around ``x``."""
+    """Linear interpolation whose rounding can never leave the two knots around ``x``.
+
+    ``knots`` increase, ``values`` do not decrease; outside the knots the line is flat.
+    """
     if len(knots) == 1:
         return np.full(x.shape, values[0])
     right = np.clip(np.searchsorted(knots, x, side="right"), 1, len(knots) - 1)

@@ -32,6 +32,22 @@ METRICS = (
     "ece",
 )
 
+TITLES = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "mcc": "MCC",
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
+    "brier": "Brier score",
+    "ece": "Calibration error",
+}
+"""Every metric as it is called in a table, in the order of the tables."""
+
+LOWER_IS_BETTER = ("brier", "ece")
+
 DECIMALS = 6
 """Reports are rounded, so that a diff of two of them can be read."""
 
@@ -57,15 +73,18 @@ class ModelOutput:
         scores: float64 ``(pairs,)``, higher = more likely to interact.
         probabilities: float64 ``(pairs,)`` in [0, 1], calibrated.
         threshold: a pair is predicted to interact if its probability is at or above it.
+        spread: float64 ``(pairs,)``, of an ensemble's members; else ``None``.
     """
 
     scores: Floats
     probabilities: Floats
     threshold: float
+    spread: Floats | None = None
 
     def rows(self, chosen: NDArray[np.bool_]) -> ModelOutput:
         """Return the output for the chosen pairs alone."""
-        return ModelOutput(self.scores[chosen], self.probabilities[chosen], self.threshold)
+        spread = None if self.spread is None else self.spread[chosen]
+        return ModelOutput(self.scores[chosen], self.probabilities[chosen], self.threshold, spread)
 
 
 class WeightedMetrics:

@@ -1,7 +1,7 @@
 """The feature store: one row per unique drug and per unique target, memory-mapped, no pickle.
 
-Ragged data (atoms, bonds, residues) is concatenated; ``*_offsets`` of length ``n + 1`` say where
-each drug or target begins and ends.
+Ragged data (atoms, bonds, residues, embeddings) is concatenated; ``*_offsets`` of length ``n + 1``
+say where each drug or target begins and ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stages.dti.atomic import write_json
 from stages.dti.errors import ModelError
 
-FEATURE_VERSION = 1
+FEATURE_VERSION = 2
 """Raised whenever a featuriser's output changes; a model refuses features of another version."""
 
 ATOM_DIM = 74
@@ -61,11 +61,16 @@ class TargetFeatures:
         residues: uint8 ``(total_residues,)``, tokens 1–25.
         residue_offsets: int64 ``(n + 1,)``.
         descriptors: float32 ``(n, descriptors)``, unscaled sequence descriptors.
+        embeddings: float32 ``(total_rows, dim)``, of a protein language model: one row per target
+            or one per residue (``features.embedding.pooling``); ``(0, 0)`` without one.
+        embedding_offsets: int64 ``(n + 1,)``, rows of ``embeddings``; all 0 without one.
     """
 
     residues: NDArray[np.uint8]
     residue_offsets: NDArray[np.int64]
     descriptors: NDArray[np.float32]
+    embeddings: NDArray[np.float32]
+    embedding_offsets: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.residue_offsets) - 1
@@ -202,7 +207,10 @@ class FeatureStore:
         )
 
     def pairs(self, table: pd.DataFrame) -> PairData:
-        """Return the pairs of ``table`` (``drug_key``, ``target_key``, ``label``), in order.
+        """Return the pairs of ``table``, in order.
+
+        Args:
+            table: columns ``drug_key``, ``target_key`` and, unless there are none, ``label``.
 
         Raises:
             ModelError: a pair's drug or target has no features.
@@ -218,7 +226,7 @@ class FeatureStore:
             scalers=self.scalers,
             drug_index=drug_index.astype(np.int64),
             target_index=target_index.astype(np.int64),
-            labels=table["label"].to_numpy(np.float32),
+            labels=table["label"].to_numpy(np.float32) if "label" in table else None,
         )
 
 

@@ -1,4 +1,5 @@
-"""Target features from the amino-acid sequence: residue tokens and sequence descriptors.
+"""Target features from the amino-acid sequence: residue tokens, sequence descriptors and, if the
+configuration names a language model, its embeddings.
 
 Each target is computed from its own sequence alone.
 """
@@ -6,7 +7,9 @@ Each target is computed from its own sequence alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,9 @@ from tqdm import tqdm
 
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.errors import InvalidInputError
+from stages.dti.features.embeddings import embed_sequences
 from stages.dti.features.store import TargetFeatures
+from stages.dti.paths import CACHE, ROOT
 
 RESIDUE_ALPHABET = "ACBEDGFIHKMLONQPSRUTWVYXZ"
 """Letter i has token i + 1: the published DrugBAN code's table, so that its numbers are ours."""
@@ -109,21 +114,30 @@ def target_descriptor_names(kmer_bins: int) -> tuple[str, ...]:
 
 
 def featurize_targets(
-    sequences: Sequence[str], config: FeaturesConfig, *, progress: bool = False
+    sequences: Sequence[str],
+    config: FeaturesConfig,
+    *,
+    cache: Path | None = None,
+    threads: int | None = 1,
+    progress: bool = False,
 ) -> tuple[TargetFeatures, dict[int, str]]:
     """Compute every target's features.
 
-    Tokens are kept of the first ``config.max_residues`` residues; descriptors are of the whole
-    sequence. There is too little to do for further processes to help.
+    Tokens and embeddings are of the first ``config.max_residues`` residues; descriptors are of the
+    whole sequence.
 
     Args:
         sequences: upper-case one-letter codes (``data/sequences.py`` cleans them).
+        cache: where embeddings are kept; ``None``: ``data/cache`` of this repository.
+        threads: how many sequences a language model embeds at a time; ``None``: one per
+            processor. For all else there is too little to do.
         progress: show a progress bar on standard error.
 
     Returns:
         The features of the valid targets, in order, and the reason for each other input position.
     """
     residues: list[NDArray[np.uint8]] = []
+    kept: list[str] = []
     rows: list[NDArray[np.float32]] = []
     rejected: dict[int, str] = {}
     bar = tqdm(sequences, desc="targets", unit="target", disable=not progress)
@@ -134,14 +148,25 @@ def featurize_targets(
             rejected[position] = str(error)
             continue
         residues.append(tokens[: config.max_residues])
+        kept.append(sequence[: config.max_residues])
         rows.append(descriptors(tokens, config.kmer_bins))
-    lengths = np.array([len(tokens) for tokens in residues], dtype=np.int64)
+    embedded = [np.zeros((0, 0), np.float32)] * len(kept)
+    if config.embedding is not None and kept:
+        embedded = embed_sequences(
+            kept,
+            config.embedding,
+            ROOT / CACHE if cache is None else cache,
+            threads=threads,
+            progress=progress,
+        )
     features = TargetFeatures(
         residues=np.concatenate([np.zeros(0, np.uint8), *residues]),
-        residue_offsets=np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]),
+        residue_offsets=_offsets(residues),
         descriptors=np.array(rows, dtype=np.float32).reshape(
             len(rows), len(target_descriptor_names(config.kmer_bins))
         ),
+        embeddings=np.concatenate(embedded) if embedded else np.zeros((0, 0), np.float32),
+        embedding_offsets=_offsets(embedded),
     )
     return features, rejected
 
@@ -166,11 +191,10 @@ def residue_tokens(sequence: str) -> NDArray[np.uint8]:
     return tokens
 
 
-def sequences_of(targets: TargetFeatures) -> list[str]:
-    """Return each target's kept residues as letters: the inverse of ``residue_tokens``."""
-    letters = _LETTER[targets.residues]
-    ends = zip(targets.residue_offsets[:-1], targets.residue_offsets[1:], strict=True)
-    return [letters[start:end].tobytes().decode("ascii") for start, end in ends]
+def sequences_of(residues: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[str]:
+    """Return the residues of each target as letters: the inverse of ``residue_tokens``."""
+    letters = _LETTER[residues]
+    return [letters[start:end].tobytes().decode("ascii") for start, end in pairwise(offsets)]
 
 
 def descriptors(tokens: NDArray[np.uint8], kmer_bins: int) -> NDArray[np.float32]:
@@ -190,6 +214,10 @@ def descriptors(tokens: NDArray[np.uint8], kmer_bins: int) -> NDArray[np.float32
         ]
     )
     return values.astype(np.float32)
+
+
+def _offsets(parts: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    return np.cumsum([0, *(len(part) for part in parts)], dtype=np.int64)
 
 
 def _hashed_kmers(tokens: NDArray[np.uint8], bins: int) -> NDArray[np.bool_]:

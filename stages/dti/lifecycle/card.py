@@ -9,24 +9,11 @@ from typing import Any
 import numpy as np
 
 from stages.dti.config.dataset import DatasetConfig, LabelRule
+from stages.dti.evaluation.metrics import TITLES
 from stages.dti.lifecycle.gates import LABELS, Decision, number, with_interval
 from stages.dti.model_folder import ModelFolder
 
-COLUMNS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "f1": "F1",
-    "mcc": "MCC",
-    "accuracy": "Accuracy",
-    "precision": "Precision",
-    "recall": "Recall",
-    "specificity": "Specificity",
-    "brier": "Brier",
-    "ece": "ECE",
-}
-"""Metrics of the results table, with their headings."""
-
-PARTS = ("train", "val", "test", "unused")
+PARTS = ("train", "val", "test", "adapt", "unused")
 
 FREQUENT_TARGETS = 10
 """The bias to well-studied targets is told by the share of train pairs that the first ten hold."""
@@ -137,8 +124,8 @@ def _split(measured: Measured) -> str:
     leakage = measured.leakage
     parts = [
         (part, *(f"{counts[key]:,}" for key in ("pairs", "drugs", "targets", "positives")))
-        for part, counts in ((part, leakage["parts"][part]) for part in PARTS)
-        if counts["pairs"]
+        for part, counts in ((part, leakage["parts"].get(part)) for part in PARTS)
+        if counts and counts["pairs"]
     ]
     test = leakage["test_pairs"]
     shared = leakage["overlap"]["test_train"]
@@ -162,9 +149,7 @@ def _split(measured: Measured) -> str:
 def _training(measured: Measured) -> str:
     model, training = measured.model, measured.training
     config = ", ".join(
-        f"{key} {value}"
-        for key, value in sorted(model.config.model_dump().items())
-        if key != "name"
+        f"{key} {value}" for key, value in _flat(model.config.model_dump()) if key != "name"
     )
     epochs = (
         f"{training['epochs']} epochs or rounds, the best one number {training['best_epoch']}"
@@ -182,12 +167,21 @@ def _training(measured: Measured) -> str:
     )
 
 
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the keys of a configuration with their values, ``members.drugban.seeds`` and so on."""
+    found: list[tuple[str, Any]] = []
+    for key, value in sorted(config.items()):
+        name = f"{prefix}{key}"
+        found += _flat(value, f"{name}.") if isinstance(value, Mapping) else [(name, value)]
+    return found
+
+
 def _results(measured: Measured) -> str:
     metrics = measured.metrics
     candidate = metrics["candidate"]
     tables = {f"**{candidate['model']} (this model)**": candidate, **metrics["baselines"]}
     rows = [
-        (name, *(with_interval(table[metric]) for metric in COLUMNS))
+        (name, *(with_interval(table[metric]) for metric in TITLES))
         for name, table in tables.items()
     ]
     test = metrics["test"]
@@ -195,15 +189,30 @@ def _results(measured: Measured) -> str:
         "## Results on the test set",
         f"{test['n']:,} pairs of {test['drugs']:,} drugs and {test['targets']:,} targets, "
         f"{_percent(test['prevalence'])} interacting; touched once, by `evaluate`. In brackets: "
-        f"{measured.confidence:.0%} bootstrap intervals over pairs. Lower is better for "
-        "Brier and ECE (expected calibration error).",
-        _table(("Model", *COLUMNS.values()), rows),
+        f"{measured.confidence:.0%} bootstrap intervals over pairs. Lower is better for the Brier "
+        "score and the (expected) calibration error.",
+        _table(("Model", *TITLES.values()), rows),
     ]
     strongest = measured.decision.strongest_baseline
     if strongest is not None:
         label = LABELS[measured.decision.metric]
         lines.append(f"Strongest baseline by {label}: {strongest['words']}.")
+    lines.append(_prediction_sets(candidate["conformal"]))
     return "\n\n".join(lines)
+
+
+def _prediction_sets(conformal: Mapping[str, Any]) -> str:
+    shares = [
+        with_interval(conformal[group])
+        for group in ("coverage_interacts", "coverage_no_interaction")
+    ]
+    return (
+        f"Prediction sets were to hold the truth for {_percent(conformal['target'])} of the pairs "
+        f"of either class. On the test set they do for {shares[0]} of the interacting pairs and "
+        f"{shares[1]} of the others: {conformal['verdict']}. "
+        f"{_percent(conformal['both_fraction'])} of the sets hold both answers, "
+        f"{_percent(conformal['empty_fraction'])} none."
+    )
 
 
 def _weaknesses(measured: Measured) -> str:

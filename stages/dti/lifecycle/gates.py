@@ -9,11 +9,12 @@ from typing import Any, Literal
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.errors import ConfigError, nearest
+from stages.dti.evaluation.metrics import RANKING, TITLES
 
 TOLERANCE = 1e-9
 """Reported metrics are rounded decimals; their difference is not exact in binary."""
 
-LABELS = {"auroc": "AUROC", "auprc": "AUPRC"}
+LABELS = {metric: TITLES[metric] for metric in RANKING}
 
 
 @dataclass(frozen=True)

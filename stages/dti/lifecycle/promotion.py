@@ -32,6 +32,7 @@ from stages.dti.features.store import FEATURE_VERSION
 from stages.dti.lifecycle.gates import Decision, PreviousComparison
 from stages.dti.lifecycle.golden import GOLDEN, golden_predictions
 from stages.dti.lifecycle.provenance import folder_sha256
+from stages.dti.model_folder import FORMAT_VERSION
 from stages.dti.paths import INTERACTIONS, SPLITS
 from stages.dti.predictor import Pair, Predictor
 
@@ -136,6 +137,13 @@ def compare(
 
 
 def _rescore(previous: Promoted, facts: dict[str, Any], test: pd.DataFrame) -> PreviousComparison:
+    written = facts.get("format_version", 1)
+    if written != FORMAT_VERSION:
+        reason = (
+            f"it was written in format {written}, this code reads format {FORMAT_VERSION}, and it "
+            "was evaluated on other data"
+        )
+        return _incomparable(previous, facts, reason)
     if facts["feature_version"] != FEATURE_VERSION:
         reason = (
             f"it needs feature version {facts['feature_version']}, this code computes "

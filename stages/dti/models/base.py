@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.dti.features.store import PairData
+from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
+
+Precision = Literal["float32", "bf16"]
+"""Of the arithmetic that screening may use; ``Model.score`` knows only its own."""
+
+_PAIRS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -21,14 +26,18 @@ class FitContext:
     Attributes:
         seed: seeds everything random.
         threads: how many threads to use; fixed, since the order of a sum depends on it.
-        workdir: an existing scratch folder (checkpoints).
-        on_epoch: called with ``epoch`` and that epoch's metrics after each epoch or round.
+        workdir: an existing scratch folder.
+        on_epoch: called with ``epoch`` and that epoch's metrics after each epoch or round; of a
+            fit that is resumed, first with those of its earlier epochs.
+        checkpoint: a folder that need not exist, from which the fit resumes if it was killed and
+            which no other fit may use; ``None``: it begins anew.
     """
 
     seed: int
     threads: int
     workdir: Path
     on_epoch: Callable[[dict[str, float]], None]
+    checkpoint: Path | None = None
 
 
 class Model(ABC):
@@ -46,6 +55,38 @@ class Model(ABC):
 
         A pair's score is the same to the last bit whatever other pairs stand beside it.
         """
+
+    def member_scores(self, pairs: PairData) -> NDArray[np.float64]:
+        """Return the score that each fitted model within this one gives, ``(members, pairs)``.
+
+        A model that is no ensemble is its own only member.
+        """
+        return self.score(pairs)[None]
+
+    def combine(self, member_scores: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the score that follows from those of the members, in the same order and shape."""
+        (scores,) = member_scores
+        return scores
+
+    def matrix(
+        self,
+        drugs: DrugFeatures,
+        targets: TargetFeatures,
+        scalers: Scalers,
+        precision: Precision,
+    ) -> NDArray[np.float32]:
+        """Return the scores of all drugs against all targets, float32 ``(drugs, targets)``.
+
+        For screening: a score may differ from ``score`` by rounding, and with the drugs and
+        targets that stand beside it. This form rounds what ``score`` says of every pair, whatever
+        the ``precision``; a model that can share work between pairs has its own.
+        """
+        scores = np.empty(len(drugs) * len(targets), dtype=np.float32)
+        for start in range(0, len(scores), _PAIRS_AT_ONCE):
+            pairs = np.arange(start, min(start + _PAIRS_AT_ONCE, len(scores)))
+            drug_index, target_index = np.divmod(pairs, len(targets))
+            scores[pairs] = self.score(PairData(drugs, targets, scalers, drug_index, target_index))
+        return scores.reshape(len(drugs), len(targets))
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 
 from stages.dti.config.model import NearestNeighbourConfig
 from stages.dti.data.similarity import SequenceReference, tanimoto
-from stages.dti.features.store import PairData, TargetFeatures
+from stages.dti.features.store import PairData
 from stages.dti.features.targets import sequences_of
 from stages.dti.models.base import FitContext, Model
 
@@ -59,13 +59,7 @@ class NearestNeighbour(Model):
         self._config = config
         self._train = train
         self._base_rate = float(train.positive.mean(dtype=np.float64))
-        self._sequences = SequenceReference.fit(
-            sequences_of(
-                TargetFeatures(
-                    train.residues, train.residue_offsets, np.empty((0, 0), dtype=np.float32)
-                )
-            )
-        )
+        self._sequences = SequenceReference.fit(sequences_of(train.residues, train.residue_offsets))
 
     @classmethod
     def fit(
@@ -98,7 +92,7 @@ class NearestNeighbour(Model):
         """Return the weighted share of positive neighbours, float64 ``(pairs,)``."""
         scores = np.empty(len(pairs))
         targets, target_row = np.unique(pairs.target_index, return_inverse=True)
-        queries = sequences_of(pairs.targets)
+        queries = sequences_of(pairs.targets.residues, pairs.targets.residue_offsets)
         target_similarity = np.empty((len(targets), len(self._sequences)), dtype=np.float32)
         for row, target in enumerate(targets):
             target_similarity[row] = self._sequences.similarities(queries[target])

@@ -42,6 +42,10 @@ def model_class(name: str) -> type[Model]:
             from stages.dti.models.gradient_boosting import GradientBoosting
 
             return GradientBoosting
+        case "ensemble":
+            from stages.dti.models.ensemble import Ensemble
+
+            return Ensemble
     raise ValueError(f"no model is registered as {name!r}")
 
 

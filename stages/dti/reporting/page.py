@@ -10,34 +10,21 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from stages.dti.evaluation.metrics import LOWER_IS_BETTER, TITLES
 from stages.dti.html.charts import (
     Interval,
     IntervalChart,
     histogram,
     interval_chart,
+    interval_text,
     line_chart,
 )
 from stages.dti.html.page import render, words
 from stages.dti.reporting.documents import Document
 from stages.dti.reporting.results import Results
+from stages.dti.reporting.trust import coverage_rows, warning_charts
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
-
-METRICS = {
-    "auroc": "AUROC",
-    "auprc": "AUPRC",
-    "f1": "F1",
-    "mcc": "MCC",
-    "accuracy": "Accuracy",
-    "precision": "Precision",
-    "recall": "Recall",
-    "specificity": "Specificity",
-    "brier": "Brier score",
-    "ece": "Calibration error",
-}
-"""Rows of the table of metrics, with their titles."""
-
-LOWER_IS_BETTER = ("brier", "ece")
 
 CURVES = {
     "loss": "Loss",
@@ -63,6 +50,7 @@ CONTENTS = (
     ("decision", "Decision"),
     ("metrics", "Test metrics"),
     ("strata", "Where it is weak"),
+    ("trust", "When to trust it"),
     ("training", "Training"),
     ("split", "Split and leakage"),
     ("data", "Data"),
@@ -86,12 +74,16 @@ def report_page(results: Results, title: str, confidence: float) -> str:
         title=title,
         confidence=confidence,
         metric=metric,
-        metric_title=METRICS[metric],
+        metric_title=TITLES[metric],
         results=results,
         models_chart=_models_chart(results.metrics, metric, strongest),
         differences_chart=_differences_chart(results.metrics, metric),
         table=_metrics_table(results.metrics),
         strata_charts=_strata_charts(results.strata, metric, strongest),
+        coverage_rows=coverage_rows(_models(results.metrics)),
+        warning_charts=warning_charts(results.applicability),
+        inside=_share(results.applicability["inside"]),
+        outside=_share(results.applicability["outside"]),
         curves=_curve_figures(results),
         pictures=[
             (title, results.pictures[name])
@@ -104,6 +96,10 @@ def report_page(results: Results, title: str, confidence: float) -> str:
         suites=_suites(results.validation),
         card=_markdown(results.card),
     )
+
+
+def _share(entry: Document) -> str:
+    return interval_text(entry["value"], entry["low"], entry["high"])
 
 
 def _titles(present: Iterable[str], known: dict[str, str]) -> list[tuple[str, str]]:
@@ -138,7 +134,7 @@ def _models_chart(
         for position, (name, table) in enumerate(_models(metrics).items())
     ]
     rows.sort(key=lambda row: -1.0 if row.value is None else row.value, reverse=True)
-    return interval_chart(METRICS[metric], rows)
+    return interval_chart(TITLES[metric], rows)
 
 
 def _differences_chart(metrics: Document, metric: str) -> IntervalChart:
@@ -153,14 +149,14 @@ def _differences_chart(metrics: Document, metric: str) -> IntervalChart:
         )
         for name, entry in metrics["differences"].items()
     ]
-    return interval_chart(f"difference in {METRICS[metric]}", rows, "13rem", signed=True)
+    return interval_chart(f"difference in {TITLES[metric]}", rows, "13rem", signed=True)
 
 
 def _metrics_table(metrics: Document) -> dict[str, Any]:
     """Header and rows of the table; ``best`` marks the best value of a row."""
     models = _models(metrics)
     rows = []
-    for metric, title in METRICS.items():
+    for metric, title in TITLES.items():
         entries = [table[metric] for table in models.values()]
         values = [entry["value"] for entry in entries if entry["value"] is not None]
         pick = min if metric in LOWER_IS_BETTER else max
@@ -208,7 +204,7 @@ def _strata_charts(
                 rows.append(
                     _stratum_row(words(name), stratum["models"][name][metric], "", emphasis=False)
                 )
-        chart = interval_chart(METRICS[metric], rows, "14rem") if rows else None
+        chart = interval_chart(TITLES[metric], rows, "14rem") if rows else None
         charts.append({"title": title, "chart": chart, "missing": missing})
     return charts
 

@@ -50,6 +50,7 @@ class Results:
     curves: dict[str, pd.DataFrame]
     metrics: Document
     strata: Document
+    applicability: Document
     pictures: dict[str, str]
     decision: Document
     card: str
@@ -78,6 +79,7 @@ def read_results(paths: Paths) -> Results:
         curves=_read_curves(paths.read(TRAINING_CURVES)),
         metrics=read_document(paths.read(METRICS)),
         strata=read_document(paths.read(EVALUATION) / "strata.json"),
+        applicability=read_document(paths.read(EVALUATION) / "applicability.json"),
         pictures=_read_pictures(paths.read(EVALUATION) / "pictures"),
         decision=read_document(paths.read(DECISION)),
         card=card.read_text(encoding="utf-8"),

@@ -15,6 +15,7 @@ CURVES = {
     "auroc": ("val_auroc",),
     "learning_rate": ("learning_rate",),
     "gradient_norm": ("gradient_norm",),
+    "domain": ("domain_loss", "domain_accuracy"),
 }
 """File name → the metrics that it draws, one row per epoch and metric."""
 
@@ -39,6 +40,17 @@ class LearningCurves:
         sign = 1 if self.monitor == "loss" else -1
         best = min(known, key=lambda epoch: (sign * epoch[monitored], epoch["epoch"]))
         return {"epochs": len(self.epochs), "best_epoch": int(best["epoch"])}
+
+    def adaptation(self, pairs: int) -> dict[str, Any]:
+        """Return the domain discriminator's last loss and accuracy (``None``: it never began).
+
+        At an accuracy of a half it cannot tell the ``pairs`` adapted to from those of train.
+        """
+        last = self.epochs[-1]
+        measured = {name: last.get(name) for name in CURVES["domain"]}
+        return {"pairs": pairs} | {
+            name: None if value is None else round(value, 6) for name, value in measured.items()
+        }
 
     def save(self, folder: Path) -> None:
         """Write ``<name>.csv`` (columns epoch, metric, value) for each of ``CURVES``."""

@@ -1,70 +1,81 @@
-"""Fitting DrugBAN: Lightning trainer, early stopping, the best epoch's weights."""
+"""Fitting DrugBAN: the best epoch's weights, or the ends of the last cycles as snapshots."""
 
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
-import numpy as np
-import pytorch_lightning as pl
 import torch
-from numpy.typing import NDArray
-from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
-from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader, Dataset
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor
 
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.trainer import TrainerConfig
+from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
-from stages.dti.models.drugban.batch import PairBatch, pair_batch
+from stages.dti.models.drugban.encoders.build import Widths
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.training.domain import DomainAdaptation
 from stages.dti.training.lightning_module import DrugBANModule
-from stages.dti.training.sampling import GroupedBatches
-
-STATISTICS_BATCHES = 16
-"""Batches over which batch-norm statistics are computed before each validation."""
-
-BEST_WEIGHTS = "best.safetensors"
+from stages.dti.training.loop import Fit, Loop, Progress
+from stages.dti.training.processes import LocalProcesses, Process, together
 
 
-class _Rows(Dataset[int]):
-    """Row numbers; the collate function turns a batch of them into tensors."""
+def fit_drugban(
+    config: DrugBANConfig,
+    settings: TrainerConfig,
+    train: PairData,
+    validation: PairData,
+    context: FitContext,
+    adaptation: DomainAdaptation | None = None,
+) -> DrugBAN:
+    """Train DrugBAN and return the epoch that was best on validation.
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, row: int) -> int:
-        return row
+    Raises:
+        ConfigError: the model reads embeddings, and the features have none.
+        ValueError: validation holds one class only, so that no epoch can be chosen.
+    """
+    job = Fit(config, settings, train, validation, adaptation, context.seed, context.checkpoint)
+    return _model(job, _run(job, context).best)
 
 
-class BestWeights(Callback):
-    """Keep the weights of the best epoch as safetensors, and report every epoch."""
+def fit_drugban_snapshots(
+    config: DrugBANConfig,
+    settings: TrainerConfig,
+    train: PairData,
+    validation: PairData,
+    context: FitContext,
+    snapshots: int,
+    adaptation: DomainAdaptation | None = None,
+) -> list[DrugBAN]:
+    """Train DrugBAN once and return the ends of its last ``snapshots`` cycles.
 
-    def __init__(self, context: FitContext, monitor: str) -> None:
-        self.context = context
-        self.monitor = monitor
-        self.best_value = -np.inf
-        self.best_epoch = -1
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        """Compare the monitored metric with the best so far."""
-        assert isinstance(module, DrugBANModule)
-        metrics = module.epoch_metrics
-        value = metrics[f"val_{self.monitor}"] * (-1 if self.monitor == "loss" else 1)
-        if value > self.best_value:
-            self.best_value, self.best_epoch = value, trainer.current_epoch
-            save_file(
-                {k: v.contiguous() for k, v in module.network.state_dict().items()},
-                self.context.workdir / BEST_WEIGHTS,
-            )
-        self.context.on_epoch({"epoch": float(trainer.current_epoch), **metrics})
+    Raises:
+        ConfigError: the schedule has no cycles, or fewer.
+    """
+    if settings.schedule != "cyclic_cosine" or settings.cycles < snapshots:
+        raise ConfigError(
+            f"{snapshots} snapshots need trainer.schedule=cyclic_cosine with at least as many "
+            f"trainer.cycles; they are {settings.schedule} and {settings.cycles}"
+        )
+    job = Fit(
+        config,
+        settings,
+        train,
+        validation,
+        adaptation,
+        context.seed,
+        context.checkpoint,
+        until_stale=False,
+    )
+    progress = _run(job, context)
+    return [_model(job, weights) for weights in progress.snapshots[-snapshots:]]
 
 
 def precision_here(
@@ -81,92 +92,77 @@ def precision_here(
     return "bf16-mixed" if native else "32-true"
 
 
-def fit_drugban(
-    config: DrugBANConfig,
-    settings: TrainerConfig,
-    train: PairData,
-    validation: PairData,
-    context: FitContext,
-) -> DrugBAN:
-    """Train DrugBAN and return the epoch that was best on validation.
+def _network(job: Fit) -> DrugBANNetwork:
+    widths = Widths.of(job.model, job.train.drugs, job.train.targets)
+    return DrugBANNetwork(job.model, widths)
 
-    Raises:
-        ValueError: validation holds one class only, so that no epoch can be chosen.
-    """
-    _quiet_lightning()
-    torch.set_num_threads(context.threads)
-    pl.seed_everything(context.seed, verbose=False)
-    network = DrugBANNetwork(config)
-    batches = GroupedBatches(
-        train.target_index, settings.batch_size, settings.pairs_per_target, context.seed
+
+def _model(job: Fit, weights: dict[str, Tensor]) -> DrugBAN:
+    network = _network(job)
+    network.load_state_dict(weights)
+    return DrugBAN(network)
+
+
+def _run(job: Fit, context: FitContext) -> Progress:
+    settings = job.settings
+    gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+    # The processes share what one would have.
+    threads = max(1, context.threads // settings.devices)
+    arguments = (job, threads, _ignore)
+    with together(
+        _train, arguments, settings.devices, "nccl" if gpu else "gloo", context.workdir
+    ) as process:
+        return _train(job, threads, context.on_epoch, process)
+
+
+def _train(
+    job: Fit,
+    threads: int,
+    on_epoch: Callable[[dict[str, float]], None],
+    process: Process,
+) -> Progress:
+    """Train in this process, as one of ``process.count``."""
+    settings = job.settings
+    with _reproducible(threads):
+        torch.manual_seed(job.seed)
+        module = DrugBANModule(_network(job), settings, job.total_steps, process, job.adaptation)
+        fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=_strategy(job, process),
+            precision=precision_here(settings.precision, settings.accelerator),
+        )
+        fabric.launch()
+        return Loop(job, module, fabric, process, on_epoch).run()
+
+
+def _strategy(job: Fit, process: Process) -> DDPStrategy | Literal["auto"]:
+    if process.count == 1:
+        return "auto"
+    return DDPStrategy(
+        cluster_environment=LocalProcesses(process),
+        forward_sync_buffers=False,  # each process has the statistics of all
+        # The discriminator rests until the first epoch that adapts.
+        find_unused_parameters=job.adaptation is not None and job.adaptation.config.start_epoch > 0,
     )
-    crops = np.random.default_rng([context.seed, 1])
-    gap = network.target_encoder.gap
-
-    def collate_train(rows: list[int]) -> PairBatch:
-        return pair_batch(train, _array(rows), gap, settings.crop_residues, crops)
-
-    def collate_validation(rows: list[int]) -> PairBatch:
-        return pair_batch(validation, _array(rows), gap)
-
-    statistics_rows = np.array_split(
-        np.random.default_rng([context.seed, 2]).permutation(len(train)), len(batches)
-    )[:STATISTICS_BATCHES]
-    module = DrugBANModule(
-        network,
-        settings,
-        total_steps=_optimizer_steps(len(batches), settings),
-        statistics_batches=[pair_batch(train, rows, gap) for rows in statistics_rows],
-    )
-    best = BestWeights(context, settings.monitor)
-    trainer = pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        max_epochs=settings.max_epochs,
-        precision=precision_here(settings.precision, settings.accelerator),
-        gradient_clip_val=settings.gradient_clip_norm or None,
-        accumulate_grad_batches=settings.accumulate_batches,
-        deterministic=True,
-        callbacks=[
-            best,
-            EarlyStopping(
-                monitor=f"val_{settings.monitor}",
-                mode="min" if settings.monitor == "loss" else "max",
-                patience=settings.patience_epochs,
-            ),
-            *([TQDMProgressBar()] if sys.stderr.isatty() else []),
-        ],
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        logger=False,
-        num_sanity_val_steps=0,
-        default_root_dir=context.workdir,
-    )
-    order = np.argsort(validation.target_index, kind="stable")
-    validation_batches = np.array_split(order, max(1, len(order) // settings.batch_size))
-    trainer.fit(
-        module,
-        DataLoader(_Rows(len(train)), batch_sampler=batches, collate_fn=collate_train),  # type: ignore[arg-type]
-        DataLoader(
-            _Rows(len(validation)),
-            batch_sampler=validation_batches,  # type: ignore[arg-type]
-            collate_fn=collate_validation,
-        ),
-    )
-    network.load_state_dict(load_file(context.workdir / BEST_WEIGHTS))
-    return DrugBAN(network.cpu())
 
 
-def _array(rows: list[int]) -> NDArray[np.int64]:
-    return np.asarray(rows, dtype=np.int64)
+@contextmanager
+def _reproducible(threads: int) -> Iterator[None]:
+    """Fix what the order of sums depends on, and leave torch as it was."""
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    for name in ("lightning_fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*lr_scheduler.step.*before.*optimizer.step.*")
+            yield
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
 
 
-def _optimizer_steps(batches: int, settings: TrainerConfig) -> int:
-    return -(-batches // settings.accumulate_batches) * settings.max_epochs
-
-
-def _quiet_lightning() -> None:
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for pattern in (".*does not have many workers.*", ".*logging interval.*", ".*treespec.*"):
-        warnings.filterwarnings("ignore", pattern)
+def _ignore(_metrics: dict[str, float]) -> None:
+    """Only the first process reports."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from stages.dti.config.features import FeaturesConfig
@@ -14,6 +16,8 @@ from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig
 from stages.dti.errors import DataError
 from stages.dti.evaluation.calibration import Calibration, choose_threshold
+from stages.dti.evaluation.conformal import ConformalSets
+from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.store import FeatureStore, PairData
 from stages.dti.lifecycle.provenance import artefact_hashes
 from stages.dti.model_folder import ModelFolder, Reference
@@ -23,21 +27,34 @@ from stages.dti.paths import FEATURES, INTERACTIONS, SPLITS, TARGETS, Paths
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Train and validation pairs with their features, and what a model folder says of them."""
+    """Train and validation pairs with their features, and what a model folder says of them.
+
+    Attributes:
+        conformal: the pairs that conformal prediction is fitted on: validation, or pairs that were
+            set aside from it.
+        unlabelled: pairs of the test domain to adapt to (part ``adapt``), without their labels.
+    """
 
     train: PairData
     validation: PairData
+    conformal: PairData
+    unlabelled: PairData
     features: FeaturesConfig
     reference: Reference
+    domain: ApplicabilityDomain
     dataset: str
     data_sha256: dict[str, str]
 
 
-def load_training_data(paths: Paths) -> TrainingData:
+def load_training_data(paths: Paths, conformal_fraction: float = 0.0) -> TrainingData:
     """Read the pairs, their split and their features.
 
+    Args:
+        conformal_fraction: share of the validation pairs that is set aside for conformal
+            prediction.
+
     Raises:
-        DataError: train or validation is empty or holds one class only.
+        DataError: train, validation or the pairs set aside are empty or hold one class only.
     """
     interactions = pd.read_parquet(paths.read(INTERACTIONS))
     splits = pd.read_parquet(paths.read(SPLITS))
@@ -47,20 +64,33 @@ def load_training_data(paths: Paths) -> TrainingData:
     featurized = pairs["drug_key"].isin(store.drug_table["drug_key"]) & pairs["target_key"].isin(
         store.target_table["target_key"]
     )
+    apart = (pairs["split"] == "val") & (_positions(pairs) < conformal_fraction)
+    chosen = {"train": pairs["split"] == "train", "val": (pairs["split"] == "val") & ~apart}
+    if conformal_fraction:
+        chosen["conformal"] = apart
     parts = {}
-    for part in ("train", "val"):
-        rows = pairs[(pairs["split"] == part) & featurized]
+    for part, of_part in chosen.items():
+        rows = pairs[of_part & featurized]
         if rows["label"].nunique() < 2:
             raise DataError(
                 f"the {part} part holds {len(rows)} pairs of {rows['label'].nunique()} class(es); "
-                "training needs both; change split.kind, split.seed or the label thresholds"
+                "training needs both; change split.kind, split.seed, train.conformal_fraction or "
+                "the label thresholds"
             )
         parts[part] = store.pairs(rows)
+    adapt = pairs[(pairs["split"] == "adapt") & featurized].drop(columns="label")
+    reference = _reference(store, parts["train"], targets)
     return TrainingData(
         train=parts["train"],
         validation=parts["val"],
+        conformal=parts.get("conformal", parts["val"]),
+        unlabelled=store.pairs(adapt),
         features=FeaturesConfig.model_validate(store.metadata["parameters"]),
-        reference=_reference(store, parts["train"], targets),
+        reference=reference,
+        domain=ApplicabilityDomain.fit(
+            reference.fingerprints,
+            reference.targets.loc[reference.targets["in_train"], "sequence"].tolist(),
+        ),
         dataset=", ".join(sorted(set("+".join(interactions["source"].unique()).split("+")))),
         data_sha256=artefact_hashes(
             {
@@ -78,11 +108,19 @@ def finish(
     train: TrainConfig,
     standardise: StandardiseConfig,
 ) -> ModelFolder:
-    """Calibrate ``model`` and choose its threshold on validation alone."""
-    assert data.validation.labels is not None
-    scores = model.score(data.validation)
-    calibration = Calibration.fit(train.calibration, scores, data.validation.labels)
+    """Calibrate ``model``, choose its threshold and fit its prediction sets on validation alone."""
+    labels = data.validation.labels
+    assert labels is not None
+    assert data.conformal.labels is not None
+    member_scores = model.member_scores(data.validation)
+    scores = model.combine(member_scores)
+    calibration = Calibration.fit(train.calibration, scores, labels)
     probabilities = calibration.apply(scores)
+    is_ensemble = len(member_scores) > 1
+    if data.conformal is data.validation:
+        conformal_probabilities = probabilities
+    else:
+        conformal_probabilities = calibration.apply(model.score(data.conformal))
     return ModelFolder(
         config=config,
         model=model,
@@ -90,18 +128,34 @@ def finish(
         features=data.features,
         standardise=standardise,
         calibration=calibration,
-        threshold=choose_threshold(probabilities, data.validation.labels, train.threshold_metric),
+        member_calibrations=tuple(
+            Calibration.fit(train.calibration, row, labels) for row in member_scores
+        )
+        if is_ensemble
+        else (),
+        threshold=choose_threshold(probabilities, labels, train.threshold_metric),
         threshold_metric=train.threshold_metric,
+        conformal=ConformalSets.fit(
+            conformal_probabilities, data.conformal.labels, train.conformal_coverage
+        ),
+        domain=data.domain,
         reference=data.reference,
         seed=train.seed,
         dataset=data.dataset,
         data_sha256=data.data_sha256,
         validation_metrics={
             "val_pairs": len(data.validation),
-            "val_auroc": round(float(roc_auc_score(data.validation.labels, scores)), 6),
-            "val_auprc": round(float(average_precision_score(data.validation.labels, scores)), 6),
+            "val_auroc": round(float(roc_auc_score(labels, scores)), 6),
+            "val_auprc": round(float(average_precision_score(labels, scores)), 6),
         },
     )
+
+
+def _positions(pairs: pd.DataFrame) -> NDArray[np.float64]:
+    """Return a place in [0, 1) per pair, float64 ``(pairs,)``, by a hash of its keys alone."""
+    keys = (pairs["drug_key"] + " " + pairs["target_key"]).str.encode("ascii")
+    digests = b"".join(hashlib.sha256(key).digest()[:4] for key in keys)
+    return np.frombuffer(digests, dtype=">u4").astype(np.float64) / 2**32
 
 
 def _reference(store: FeatureStore, train: PairData, targets: pd.DataFrame) -> Reference:

@@ -1,145 +1,115 @@
-"""DrugBAN's training step, optimiser and validation as a LightningModule."""
+"""What DrugBAN learns from: the labels' loss, the domain loss, and the optimiser over both."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    LRScheduler,
-    OneCycleLR,
-    ReduceLROnPlateau,
-)
 
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.models.drugban.batch import PairBatch
-from stages.dti.models.drugban.encoders import RowBatchNorm
 from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.training.adaptation import (
+    Discriminator,
+    domain_term,
+    reversal_strength,
+)
+from stages.dti.training.domain import DomainAdaptation
+from stages.dti.training.processes import Process
+from stages.dti.training.schedule import Schedule, make_optimizer, make_schedule
+from stages.dti.training.synchronised import joint_representation
+
+
+class Step:
+    """The batches of one step; not a dataclass, since Fabric would try to rebuild a frozen one.
+
+    Attributes:
+        source: labelled pairs of train, this process's share.
+        source_pairs: how many pairs all processes hold together.
+        target: unlabelled pairs of the test domain, likewise; ``None``: no adaptation.
+        progress: from 0 at the first step that adapts to 1 at the last.
+    """
+
+    def __init__(
+        self,
+        source: PairBatch,
+        source_pairs: int,
+        target: PairBatch | None = None,
+        target_pairs: int = 0,
+        progress: float = 0.0,
+    ) -> None:
+        self.source, self.source_pairs = source, source_pairs
+        self.target, self.target_pairs = target, target_pairs
+        self.progress = progress
 
 
 class DrugBANModule(pl.LightningModule):
-    """Binary cross-entropy on logits; validation AUROC, AUPRC and loss after each epoch."""
+    """Binary cross-entropy on logits, and with ``adaptation`` the adversarial domain loss."""
 
     def __init__(
         self,
         network: DrugBANNetwork,
         config: TrainerConfig,
         total_steps: int,
-        statistics_batches: list[PairBatch],
+        process: Process,
+        adaptation: DomainAdaptation | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.total_steps = total_steps
-        self.statistics_batches = statistics_batches
-        self.epoch_metrics: dict[str, float] = {}
-        self._train_losses: list[Tensor] = []
-        self._gradient_norms: list[float] = []
-        self._logits: list[Tensor] = []
-        self._labels: list[Tensor] = []
+        self.process = process
+        self.adaptation = adaptation
+        self.discriminator: Discriminator | None = None
+        if adaptation is not None:
+            dim = network.interaction.dim
+            self.discriminator = Discriminator(dim, adaptation.config.hidden_dim)
 
-    def transfer_batch_to_device(
-        self, batch: PairBatch, device: torch.device, _index: int
-    ) -> PairBatch:
-        """Move a batch; Lightning's own way cannot move a frozen dataclass."""
-        return batch.to(device)
+    def training_step(self, step: Step) -> dict[str, Tensor]:
+        """Return ``loss`` and what is reported of it.
 
-    def training_step(self, batch: PairBatch, _index: int) -> Tensor:
-        """Return the batch's mean loss."""
-        assert batch.labels is not None
-        loss = F.binary_cross_entropy_with_logits(self.network(batch).float(), batch.labels)
-        self._train_losses.append(loss.detach())
-        return loss
-
-    def on_before_optimizer_step(self, _optimizer: Any) -> None:
-        """Record the gradient norm before clipping."""
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        self._gradient_norms.append(float(torch.nn.utils.get_total_norm(gradients)))
-
-    def on_validation_epoch_start(self) -> None:
-        """Make the batch-norm statistics those of the present weights.
-
-        The running averages mix statistics of older weights and of cropped sequences, which made
-        validation jump between epochs; here they are computed anew, without crops or dropout.
+        Each is this process's part of the mean over the pairs of all processes: the parts sum to
+        it, however unevenly the pairs are shared out.
         """
-        norms = [m for m in self.network.modules() if isinstance(m, RowBatchNorm)]
-        momenta = [norm.momentum for norm in norms]
-        self.network.eval()
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None
-            norm.train()
-        with torch.no_grad():
-            for batch in self.statistics_batches:
-                self.network(batch.to(self.device))
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-            norm.eval()
-
-    def validation_step(self, batch: PairBatch, _index: int) -> None:
-        """Collect logits and labels."""
-        assert batch.labels is not None
-        self._logits.append(self.network(batch).float().cpu())
-        self._labels.append(batch.labels.cpu())
-
-    def on_validation_epoch_end(self) -> None:
-        """Compute the epoch's metrics and log the monitored one for the callbacks."""
-        logits, labels = torch.cat(self._logits), torch.cat(self._labels)
-        loss = F.binary_cross_entropy_with_logits(logits, labels)
-        truth, score = labels.numpy(), logits.double().numpy()
-        self.epoch_metrics = {
-            "train_loss": float(torch.stack(self._train_losses).mean()),
-            "val_loss": float(loss),
-            "val_auroc": float(roc_auc_score(truth, score)),
-            "val_auprc": float(average_precision_score(truth, score)),
-            "learning_rate": float(self.optimizers().param_groups[0]["lr"]),  # type: ignore[union-attr]
-            "gradient_norm": float(np.mean(self._gradient_norms)),
-        }
-        for name in ("val_loss", "val_auroc", "val_auprc"):
-            self.log(name, self.epoch_metrics[name], prog_bar=True, batch_size=len(truth))
-        for buffer in (self._train_losses, self._gradient_norms, self._logits, self._labels):
-            buffer.clear()
-
-    def configure_optimizers(self) -> Any:
-        """Build the optimiser and the schedule that the configuration names."""
-        config = self.config
-        kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        decayed = [p for p in self.parameters() if p.ndim > 1]
-        # Biases, batch-norm weights and the weight-normalisation scales are not decayed.
-        other = [p for p in self.parameters() if p.ndim <= 1]
-        optimizer = kind(
-            [
-                {"params": decayed, "weight_decay": config.weight_decay},
-                {"params": other, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
+        assert step.source.labels is not None
+        features = joint_representation(self.network, step.source)
+        logits = self.network.classifier(features)
+        labels_loss = (
+            F.binary_cross_entropy_with_logits(logits.float(), step.source.labels, reduction="sum")
+            / step.source_pairs
         )
-        schedule: LRScheduler | ReduceLROnPlateau
-        match config.schedule:
-            case "one_cycle":
-                schedule = OneCycleLR(
-                    optimizer,
-                    max_lr=config.learning_rate,
-                    total_steps=self.total_steps,
-                    pct_start=config.warmup_fraction,
-                )
-            case "cosine":
-                schedule = CosineAnnealingLR(optimizer, T_max=self.total_steps)
-            case "reduce_on_plateau":
-                schedule = ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-                return {
-                    "optimizer": optimizer,
-                    "lr_scheduler": {"scheduler": schedule, "monitor": "val_loss"},
-                }
-            case "constant":
-                return optimizer
+        report = {"train_loss": labels_loss.detach()}
+        if step.target is None:
+            return {"loss": labels_loss, **report}
+        domain_loss, accuracy = self._domain_loss(step, features, logits)
+        assert self.adaptation is not None
         return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "loss": labels_loss + self.adaptation.config.weight * domain_loss,
+            "domain_loss": domain_loss.detach(),
+            "domain_accuracy": accuracy,
+            **report,
         }
+
+    def _domain_loss(self, step: Step, features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Return this process's part of the domain loss and of the discriminator's accuracy."""
+        assert step.target is not None
+        assert step.target.labels is None
+        assert self.discriminator is not None
+        strength = reversal_strength(step.progress)
+        target_features = joint_representation(self.network, step.target)
+        target_logits = self.network.classifier(target_features)
+        terms = (
+            domain_term(self.discriminator, features, logits, 0, strength),
+            domain_term(self.discriminator, target_features, target_logits, 1, strength),
+        )
+        weights = self.process.total(torch.stack([term.weight for term in terms]))
+        loss = torch.stack([term.loss for term in terms]) / weights
+        pairs = step.source_pairs + step.target_pairs
+        return loss.sum(), (terms[0].correct + terms[1].correct) / pairs
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Schedule]:  # type: ignore[override]
+        """Build the optimiser and the schedule that the configuration names."""
+        rate = 0.0 if self.adaptation is None else self.adaptation.config.learning_rate
+        optimizer = make_optimizer(self.network, self.discriminator, rate, self.config)
+        return optimizer, make_schedule(optimizer, self.config, self.total_steps)

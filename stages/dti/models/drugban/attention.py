@@ -11,17 +11,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrizations import weight_norm
 
-from stages.dti.models.drugban.batch import AttentionPlan, TargetBatch
+from stages.dti.models.drugban.batch import (
+    AttentionPlan,
+    DrugBatch,
+    PairBatch,
+    TargetBatch,
+    attention_plan,
+)
+from stages.dti.models.drugban.interaction import Interaction
 from stages.dti.models.drugban.masked import Dropout
 
 
-class BilinearAttention(nn.Module):
+class BilinearAttention(Interaction):
     """Joint representation of pairs, ``(pairs, dim)``.
 
     Args:
@@ -68,12 +77,22 @@ class BilinearAttention(nn.Module):
         attention = (v * heads.to(v.dtype)) @ q.t() + bias.to(v.dtype)
         return v * (attention @ q) / len(q)
 
-    def forward(
-        self, atoms: Tensor, residues: Tensor, targets: TargetBatch, plan: AttentionPlan, pairs: int
-    ) -> Tensor:
+    def plan(
+        self,
+        drugs: DrugBatch,
+        targets: TargetBatch,
+        drug: NDArray[np.int64],
+        target: NDArray[np.int64],
+    ) -> AttentionPlan:
+        """Lay out which rows of the drugs meet which rows of the targets."""
+        return attention_plan(drugs, targets, drug, target)
+
+    def forward(self, drug_rows: Tensor, target_rows: Tensor, batch: PairBatch) -> Tensor:
         """Return f of each pair of a batch, float32 ``(pairs, K)``."""
-        v = self.project_drugs(atoms)
-        residues = self.dropout(residues).to(v.dtype)
+        plan = batch.plan
+        assert isinstance(plan, AttentionPlan)
+        v = self.project_drugs(drug_rows)
+        residues = self.dropout(target_rows).to(v.dtype)
         heads, bias = self.merged_heads()
         rows = v.index_select(0, plan.atoms)
         shares: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
@@ -84,10 +103,28 @@ class BilinearAttention(nn.Module):
             self.target_projection.bias.to(v.dtype),
             bias,
             plan,
-            targets.gaps,
+            batch.targets.gaps,
         )
-        zeros = shares.new_zeros(pairs, v.shape[1], dtype=torch.float32)
+        zeros = shares.new_zeros(len(batch), v.shape[1], dtype=torch.float32)
         return zeros.index_add(0, plan.pairs, shares.float())
+
+    def drugs(self, rows: Tensor, starts: NDArray[np.int64]) -> Tensor:
+        """Return v, ``(rows, K)``, without what lies after the last drug."""
+        return self.project_drugs(rows[: starts[-1]])
+
+    def target(self, rows: Tensor) -> Tensor:
+        """Return q, ``(rows, K)``."""
+        return self.project_targets(rows)
+
+    def meet(self, drugs: Tensor, starts: NDArray[np.int64], target: Tensor) -> Tensor:
+        """Return f of each drug with one target, ``(drugs, K)``."""
+        shares = self.attend(drugs, target)
+        sizes = np.diff(starts)
+        if len(sizes) == 1:
+            return shares.sum(0, keepdim=True) / len(shares)
+        owners = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(shares.device)
+        sums = shares.new_zeros(len(sizes), shares.shape[1]).index_add(0, owners, shares)
+        return sums / torch.from_numpy(sizes).to(shares.device).unsqueeze(1)
 
     def pool(self, joint: Tensor) -> Tensor:
         """Sum-pool ``(pairs, K)`` to ``(pairs, dim)``."""

@@ -18,10 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.dti.features.store import DrugFeatures, TargetFeatures
+from stages.dti.features.store import DrugFeatures, Scalers, TargetFeatures
 from stages.dti.models.base import Precision
 from stages.dti.models.drugban.attention import BilinearAttention
-from stages.dti.models.drugban.batch import drug_batch, target_batch
 from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.models.drugban.products import batched_product, product
@@ -43,9 +42,13 @@ ALIGNMENT = 16
 
 
 def score_matrix(
-    network: DrugBANNetwork, drugs: DrugFeatures, targets: TargetFeatures, precision: Precision
+    network: DrugBANNetwork,
+    drugs: DrugFeatures,
+    targets: TargetFeatures,
+    scalers: Scalers,
+    precision: Precision,
 ) -> NDArray[np.float32]:
-    """Return the scores of all pairs, float32 ``(drugs, targets)``.
+    """Return the scores of all pairs, float32 ``(drugs, targets)``; the interaction is attention.
 
     In float32 equal to ``DrugBAN.score`` but for rounding (about 1e-6); in bf16 to about 3e-3.
 
@@ -57,17 +60,17 @@ def score_matrix(
     attention = network.attention
     with torch.inference_mode():
         classifier = _folded_classifier(network, kind)
-        atoms = list(_encoded_drugs(network, drugs, kind))
+        atoms = list(_encoded_drugs(network, drugs, scalers, kind))
         # Made once: to hand such memory back and ask for it again costs more than to fill it.
         inner = _inner_length(attention)
         block_size = min(len(targets), _targets_per_block(attention, kind))
         block = torch.zeros(attention.dim, block_size, inner, dtype=kind)
         chunk = torch.zeros(attention.dim, min(len(drugs), DRUG_CHUNK), inner, dtype=kind)
         # Neighbours in length share shapes of products.
-        order = np.argsort(np.diff(targets.residue_offsets), kind="stable")
+        order = np.argsort(network.target_encoder.sizes(targets), kind="stable")
         for first in range(0, len(targets), block_size):
             rows = order[first : first + block_size]
-            _fill_targets(block, network, targets, rows)
+            _fill_targets(block, network, targets, rows, scalers)
             for start in range(0, len(drugs), DRUG_CHUNK):
                 here = atoms[start : start + DRUG_CHUNK]
                 _fill_drugs(chunk, attention, here)
@@ -92,11 +95,11 @@ def _inner_length(attention: BilinearAttention) -> int:
 
 
 def _encoded_drugs(
-    network: DrugBANNetwork, drugs: DrugFeatures, kind: torch.dtype
+    network: DrugBANNetwork, drugs: DrugFeatures, scalers: Scalers, kind: torch.dtype
 ) -> Iterator[Tensor]:
     """Yield v ``(atoms, K)`` of each drug."""
-    for rows in _groups(np.diff(drugs.atom_offsets)):
-        batch = drug_batch(drugs, rows)
+    for rows in row_groups(network.drug_encoder.sizes(drugs)):
+        batch = network.drug_encoder.collect(drugs, rows, scalers)
         with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
             encoded = network.drug_encoder(batch)
         projection = network.attention.drug_projection
@@ -105,15 +108,19 @@ def _encoded_drugs(
 
 
 def _fill_targets(
-    block: Tensor, network: DrugBANNetwork, targets: TargetFeatures, rows: NDArray[np.int64]
+    block: Tensor,
+    network: DrugBANNetwork,
+    targets: TargetFeatures,
+    rows: NDArray[np.int64],
+    scalers: Scalers,
 ) -> None:
     """Write the Gram matrix and mean of each target into ``(dim, targets, inner length)``."""
     attention, kind = network.attention, block.dtype
     projection = attention.target_projection
     weight, bias = projection.weight.to(kind), projection.bias.to(kind)
     done = 0
-    for group in _groups(np.diff(targets.residue_offsets)[rows]):
-        batch = target_batch(targets, rows[group], network.target_encoder.gap)
+    for group in row_groups(network.target_encoder.sizes(targets)[rows]):
+        batch = network.target_encoder.collect(targets, rows[group], scalers)
         with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
             encoded = network.target_encoder(batch)
         q = product(encoded.to(kind), weight, bias).relu_()
@@ -178,7 +185,7 @@ def _classify(pooled: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:
     return logits
 
 
-def _groups(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+def row_groups(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yield consecutive rows whose sizes add up to about ``ENCODE_ROWS``."""
     numbers = np.cumsum(sizes) // ENCODE_ROWS
     yield from np.split(np.arange(len(sizes)), np.flatnonzero(np.diff(numbers)) + 1)

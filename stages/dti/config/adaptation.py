@@ -1,0 +1,31 @@
+"""Section ``adaptation``: whether the network adapts to unlabelled pairs of the test domain."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, RootModel
+
+from stages.dti.config.base import Section
+
+
+class NoAdaptationConfig(Section):
+    """Plain training."""
+
+    name: Literal["none"]
+
+
+class CdanConfig(Section):
+    """CDAN with entropy conditioning (``stages/dti/training/adaptation.py``)."""
+
+    name: Literal["cdan"]
+    start_epoch: int = Field(ge=0, description="the first epoch that adapts")
+    weight: float = Field(gt=0, description="of the domain loss beside that of the labels")
+    hidden_dim: int = Field(ge=1, description="of the domain discriminator")
+    learning_rate: float = Field(gt=0, lt=1, description="of the domain discriminator")
+
+
+class AdaptationConfig(
+    RootModel[Annotated[NoAdaptationConfig | CdanConfig, Field(discriminator="name")]]
+):
+    """Domain adaptation, or none."""

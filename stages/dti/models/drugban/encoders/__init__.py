@@ -1,0 +1,1 @@
+"""Encoders: from what is stored of each drug and each target to rows that can interact."""

@@ -1,0 +1,61 @@
+"""All drugs against all targets, in whichever form is cheapest for the network at hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stages.dti.features.store import DrugFeatures, Scalers, TargetFeatures
+from stages.dti.models.base import Precision
+from stages.dti.models.drugban import gram
+from stages.dti.models.drugban.attention import BilinearAttention
+from stages.dti.models.drugban.network import DrugBANNetwork
+
+
+def score_matrix(
+    network: DrugBANNetwork,
+    drugs: DrugFeatures,
+    targets: TargetFeatures,
+    scalers: Scalers,
+    precision: Precision,
+) -> NDArray[np.float32]:
+    """Return the scores of all pairs, float32 ``(drugs, targets)``.
+
+    By the Gram form where every row of a drug attends to every row of a target. Where one of the
+    two is a single vector, or no row attends to any, a Gram matrix costs more than the pair.
+    """
+    attends = isinstance(network.interaction, BilinearAttention)
+    sizes = (network.drug_encoder.sizes(drugs), network.target_encoder.sizes(targets))
+    if attends and all(size.max(initial=0) > 1 for size in sizes):
+        return gram.score_matrix(network, drugs, targets, scalers, precision)
+    return _target_by_target(network, drugs, targets, scalers, precision)
+
+
+def _target_by_target(
+    network: DrugBANNetwork,
+    drugs: DrugFeatures,
+    targets: TargetFeatures,
+    scalers: Scalers,
+    precision: Precision,
+) -> NDArray[np.float32]:
+    """Score a group of drugs against one target after the other.
+
+    Memory beside the result: a few times ``gram.ENCODE_ROWS`` × the interaction's width × 4 bytes.
+    """
+    scores = np.empty((len(drugs), len(targets)), dtype=np.float32)
+    with (
+        torch.inference_mode(),
+        torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
+    ):
+        for group in gram.row_groups(network.drug_encoder.sizes(drugs)):
+            batch = network.drug_encoder.collect(drugs, group, scalers)
+            encoded = network.encode_drugs(batch)
+            for number in range(len(targets)):
+                target = network.encode_target(
+                    network.target_encoder.collect(targets, np.array([number]), scalers)
+                )
+                joint = network.interaction.meet(encoded, batch.starts, target)
+                logits = network.classify(joint.float())
+                scores[group, number] = torch.sigmoid(logits.float()).numpy()
+    return scores

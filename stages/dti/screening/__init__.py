@@ -1,0 +1,1 @@
+"""Whole libraries against many targets: matrix, ranking, chunks, engines and the page."""

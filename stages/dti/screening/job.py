@@ -1,0 +1,146 @@
+"""A screen in chunks that survive a killed run.
+
+``data/cache/screen/<key>/`` holds a folder per finished chunk. The key is a hash of all that
+decides what a chunk holds, so a chunk found there is never one of another model, library or code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from stages.dti.errors import DataError
+from stages.dti.features.ready import Ready
+from stages.dti.features.store import TargetFeatures
+from stages.dti.predictor import Predictor
+from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
+from stages.dti.screening.library import as_targets
+
+_LIBRARIES = ("datamol", "numpy", "rdkit", "torch", "lightgbm")
+"""Packages whose version may show in a score."""
+
+_PARALLEL_FROM = 20_000
+"""Below this many drugs, processes that featurise cost more to start than they save."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is screened, and how.
+
+    Attributes:
+        folder: of the model; ``predictor`` is loaded from it.
+        library: columns ``drug_id``, ``drug_name``, ``smiles``.
+        targets: columns ``target_id``, ``target_name``, ``sequence``.
+        ready: the targets featurised.
+        chunk_drugs: library rows per chunk.
+    """
+
+    folder: Path
+    predictor: Predictor
+    library: pd.DataFrame
+    targets: pd.DataFrame
+    ready: Ready[TargetFeatures]
+    settings: ChunkSettings
+    chunk_drugs: int
+
+    @classmethod
+    def prepare(
+        cls,
+        folder: Path,
+        predictor: Predictor,
+        library: pd.DataFrame,
+        targets: pd.DataFrame,
+        settings: ChunkSettings,
+        chunk_drugs: int,
+    ) -> Job:
+        """Featurise the targets.
+
+        Raises:
+            DataError: two targets have one id, or none of them can be scored.
+        """
+        twice = targets.loc[targets["target_id"].duplicated(), "target_id"]
+        if len(twice):
+            raise DataError(
+                f"screen.targets names {twice.iloc[0]!r} more than once; give every target its own "
+                "target_id"
+            )
+        ready = predictor.ready_targets(as_targets(targets))
+        if not ready.texts:
+            raise DataError(
+                f"none of the {len(targets)} targets of screen.targets can be scored; "
+                f"the first, {targets['target_id'].iloc[0]!r}: {ready.reasons[0]}"
+            )
+        return cls(folder, predictor, library, targets, ready, settings, chunk_drugs)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks there are."""
+        return -(-len(self.library) // self.chunk_drugs)
+
+    def smiles(self, chunk: int) -> list[str | None]:
+        """Return the SMILES of a chunk, as the library has them."""
+        start = chunk * self.chunk_drugs
+        column = self.library["smiles"].iloc[start : start + self.chunk_drugs]
+        return list(column)
+
+    @property
+    def key(self) -> str:
+        """SHA-256 over all that decides what the chunks hold."""
+        facts = {
+            "model": self.predictor.info.sha256,
+            "library": self.library["smiles"].tolist(),
+            "targets": self.ready.texts,
+            "settings": asdict(self.settings),
+            "chunk_drugs": self.chunk_drugs,
+            "code": _code_sha256(),
+            "libraries": {name: version(name) for name in _LIBRARIES},
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+Engine = Callable[[Job, Sequence[int]], Iterator[tuple[int, Chunk]]]
+"""Scores the chunks of the given numbers, and yields each as soon as it is done, in any order."""
+
+
+def score_locally(job: Job, chunks: Sequence[int]) -> Iterator[tuple[int, Chunk]]:
+    """Score the chunks one after the other in this process."""
+    limit_threads(job.settings.threads)
+    processes = None if len(job.library) >= _PARALLEL_FROM else 1
+    for number in chunks:
+        smiles = job.smiles(number)
+        yield (
+            number,
+            score_chunk(job.predictor, job.ready, smiles, job.settings, processes=processes),
+        )
+
+
+def complete(job: Job, engine: Engine, cache: Path) -> int:
+    """Score the chunks that ``cache`` does not hold yet; return how many it held."""
+    missing = [number for number in range(job.chunks) if not chunk_folder(cache, number).is_dir()]
+    with tqdm(total=len(job.library), desc="screen", unit="drug", disable=None) as bar:
+        bar.update(len(job.library) - sum(len(job.smiles(number)) for number in missing))
+        for number, chunk in engine(job, missing):
+            chunk.save(chunk_folder(cache, number))
+            bar.update(len(chunk.drugs))
+    return job.chunks - len(missing)
+
+
+def chunk_folder(cache: Path, number: int) -> Path:
+    """Return where a chunk is kept."""
+    return cache / f"chunk-{number:05d}"
+
+
+def _code_sha256() -> str:
+    """Hash of the library's code; more than a chunk depends on, so never too little."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()

