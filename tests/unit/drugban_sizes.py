@@ -47,5 +47,6 @@ def drugban_of(
             "mlp_hidden_dim": mlp_hidden_dim,
             "mlp_out_dim": mlp_out_dim,
             "dropout": dropout,
+            "mlp_dropout": dropout,
         }
     )

@@ -86,6 +86,7 @@ def config(drug: str, target: str, interaction: str) -> DrugBANConfig:
         "mlp_hidden_dim": 8,
         "mlp_out_dim": 5,
         "dropout": 0.1,
+        "mlp_dropout": 0.1,
     }
     return DrugBANConfig.model_validate(plain)
 

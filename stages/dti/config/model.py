@@ -99,7 +99,8 @@ class DrugBANConfig(Section):
     interaction: Annotated[BanConfig | ConcatConfig, Field(discriminator="name")]
     mlp_hidden_dim: int = Field(ge=1)
     mlp_out_dim: int = Field(ge=1)
-    dropout: float = Field(ge=0, lt=1)
+    dropout: float = Field(ge=0, lt=1, description="of the encoders' rows")
+    mlp_dropout: float = Field(ge=0, lt=1, description="of the classifier's hidden layers")
 
 
 class BaseRateConfig(Section):

@@ -18,23 +18,27 @@ from stages.dti.models.drugban.encoders.build import (
     target_encoder,
 )
 from stages.dti.models.drugban.interaction import Interaction
-from stages.dti.models.drugban.masked import RowBatchNorm
+from stages.dti.models.drugban.masked import Dropout, RowBatchNorm
 
 
 class Classifier(nn.Module):
-    """The published decoder: three layers of BatchNorm(ReLU(linear)), then one logit."""
+    """The published decoder: three layers of BatchNorm(ReLU(linear)), then one logit.
 
-    def __init__(self, dim: int, hidden_dim: int, out_dim: int) -> None:
+    Dropout after each of the three is ours; without it the decoder alone learns train by heart.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int, out_dim: int, dropout: float) -> None:
         super().__init__()
         widths = [dim, hidden_dim, hidden_dim, out_dim]
         self.linears = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(widths))
         self.norms = nn.ModuleList(RowBatchNorm(width) for width in widths[1:])
         self.logit = nn.Linear(out_dim, 1)
+        self.dropout = Dropout(dropout)
 
     def forward(self, joint: Tensor) -> Tensor:
         """Map ``(pairs, dim)`` to logits ``(pairs,)``."""
         for linear, norm in zip(self.linears, self.norms, strict=True):
-            joint = norm(F.relu(linear(joint)).float())
+            joint = self.dropout(norm(F.relu(linear(joint)).float()))
         logits: Tensor = self.logit(joint)
         return logits.squeeze(1)
 
@@ -60,7 +64,7 @@ class DrugBANNetwork(nn.Module):
                 self.concatenation = Concatenation(*joined_dims, dim, config.dropout)
         self.joint_norm = RowBatchNorm(self.interaction.dim)
         self.classifier = Classifier(
-            self.interaction.dim, config.mlp_hidden_dim, config.mlp_out_dim
+            self.interaction.dim, config.mlp_hidden_dim, config.mlp_out_dim, config.mlp_dropout
         )
 
     @property
