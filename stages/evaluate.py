@@ -18,6 +18,7 @@ Out:
     ``reports/evaluation/strata.json``: AUROC and AUPRC by what was met in train.
     ``reports/evaluation/applicability.json``: how well the candidate's domain, and an ensemble's
     spread, tell its errors and what it never met.
+    ``reports/evaluation/robustness.json``: what changed inputs do to the candidate's answers.
     ``reports/evaluation/pictures/{roc,precision_recall,reliability,confusion,strata}.png``.
     ``reports/plots/evaluation/{roc,precision_recall,reliability,confusion}.csv`` for
     ``dvc plots``.
@@ -43,10 +44,11 @@ from stages.dti.evaluation.curves import (
 )
 from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
 from stages.dti.evaluation.pictures import Results, save_pictures
+from stages.dti.evaluation.robustness import robustness_report
 from stages.dti.evaluation.strata import stratify
 from stages.dti.lifecycle.tracking import configure, log_evaluation
 from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
-from stages.dti.scoring import CANDIDATE_KEY, load_models, score
+from stages.dti.scoring import CANDIDATE_KEY, asker, load_models, score
 from stages.dti.stage import main
 
 
@@ -95,10 +97,15 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
     with write_folder(paths.write(EVALUATION)) as folder:
         predictions(test, outputs).to_parquet(folder / "predictions.parquet", index=False)
         write_json(folder / "strata.json", results.strata)
-        domain = models[CANDIDATE_KEY].content.domain
+        candidate, output = models[CANDIDATE_KEY], outputs[CANDIDATE_KEY]
+        content = candidate.content
         write_json(
             folder / "applicability.json",
-            applicability_report(test, outputs[CANDIDATE_KEY], domain, evaluate),
+            applicability_report(test, output, content.domain, evaluate),
+        )
+        write_json(
+            folder / "robustness.json",
+            robustness_report(test, output, asker(candidate), content.standardise, evaluate),
         )
         save_pictures(results, folder / "pictures")
     with write_folder(paths.write(EVALUATION_PLOTS)) as folder:

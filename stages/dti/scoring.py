@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stages.dti.data.scaffolds import murcko_scaffold
 from stages.dti.errors import DataError, ModelError
 from stages.dti.evaluation.metrics import ModelOutput
+from stages.dti.evaluation.robustness import Answers, Ask
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
 from stages.dti.predictor import FeaturizedPairs, Pair, Predictor
 
@@ -75,6 +76,20 @@ def score(
             said.scores, said.probabilities, model.info.threshold, said.spread
         )
     return nearness, outputs
+
+
+def asker(model: Predictor) -> Ask:
+    """Return the model as a function of SMILES and sequences, of which it may refuse some."""
+
+    def ask(smiles: Sequence[str], sequences: Sequence[str]) -> Answers:
+        ready = model.featurize([Pair(*row) for row in zip(smiles, sequences, strict=True)])
+        said = model.outputs(ready)
+        answers = Answers(ready.reasons, *np.full((2, len(smiles)), np.nan))
+        answers.scores[ready.valid] = said.scores
+        answers.probabilities[ready.valid] = said.probabilities
+        return answers
+
+    return ask
 
 
 def _scaffolds_seen(model: Predictor, pairs: FeaturizedPairs) -> NDArray[np.bool_]:

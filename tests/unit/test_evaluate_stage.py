@@ -29,6 +29,7 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import ConfigError, DataError, DtiError, ModelError
+from stages.dti.evaluation.robustness import sample_rows
 from stages.dti.lifecycle.tracking import MODEL_TAG, configure
 from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
 from stages.dti.model_folder import ModelFolder
@@ -50,7 +51,7 @@ from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from stages.evaluate import run
 
-EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100)
+EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100, robustness_pairs=40)
 TRAIN = section(TrainConfig, "train")
 MODELS: dict[str, dict[str, Any]] = {
     "candidate": DEFAULTS["baselines"]["logistic_regression"],
@@ -135,6 +136,7 @@ def test_writes_the_promised_files_and_no_others(outputs: Path) -> None:
             "reports/metrics.json",
             "reports/evaluation/predictions.parquet",
             "reports/evaluation/applicability.json",
+            "reports/evaluation/robustness.json",
             "reports/evaluation/strata.json",
             *(f"reports/evaluation/pictures/{name}.png" for name in (*curves, "strata")),
             *(f"reports/plots/evaluation/{name}.csv" for name in curves),
@@ -272,6 +274,29 @@ def test_applicability_counts_wrong_answers_on_both_sides_of_the_limit(
         entry = found["warnings"]["domain_distance"][question]
         assert entry["value"] == pytest.approx(expected, abs=1e-6)
         assert entry["low"] <= entry["value"] <= entry["high"]
+
+
+def test_robustness_starts_from_the_predictions_and_finds_nothing_broken(
+    outputs: Path, predictions: pd.DataFrame
+) -> None:
+    found = json.loads((outputs / EVALUATION / "robustness.json").read_text())
+    assert found["n"] == 40
+    assert found["n_test"] == len(predictions)
+    keys = predictions[["drug_key", "target_key", "label"]]
+    sample = predictions.iloc[sample_rows(keys, EVALUATE)]
+    expected = roc_auc_score(sample["label"], sample["candidate_score"])
+    perturbed = {entry["name"]: entry for entry in found["perturbations"]}
+    assert len(perturbed) == 11
+    for entry in perturbed.values():
+        assert entry["n"] == 40
+        assert entry["auroc_before"]["value"] == pytest.approx(expected, abs=1e-6)
+        if entry["expected"] == "none":
+            assert entry["invariant"] is True
+            assert entry["auroc"] == entry["auroc_before"]
+    assert (
+        perturbed["target_swapped"]["mean_change"]
+        > perturbed["residues_substituted_1"]["mean_change"]
+    )
 
 
 def test_confusion_rows_give_the_accuracy(outputs: Path, metrics: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ CONFIG = EvaluateConfig(
     seed=3,
     calibration_bins=BINS,
     similarity_edges=[0.0, 1.0],
+    robustness_pairs=0,
 )
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from markupsafe import escape
+from prepared_tables import STANDARDISE
 
 from stages.dti.atomic import write_json, write_text
 from stages.dti.config.dataset import DatasetConfig
@@ -34,6 +36,7 @@ from stages.dti.evaluation.applicability import applicability_report
 from stages.dti.evaluation.conformal import ConformalSets, coverage_report
 from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
+from stages.dti.evaluation.robustness import Answers, robustness_report
 from stages.dti.evaluation.strata import stratify
 from stages.dti.lifecycle.gates import decide
 from stages.dti.paths import (
@@ -64,6 +67,7 @@ EVALUATE = EvaluateConfig(
     seed=0,
     calibration_bins=10,
     similarity_edges=[0.0, 0.5, 0.9, 1.0],
+    robustness_pairs=40,
 )
 PROMOTE = PromoteConfig(
     metric="auroc",
@@ -181,13 +185,23 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
         },
     )
     test = interactions[splits["split"] == "test"].reset_index(drop=True)
-    return test.assign(
-        drug_seen=generator.random(len(test)) < 0.8,
-        target_seen=True,
-        scaffold_seen=generator.random(len(test)) < 0.9,
-        drug_similarity=generator.random(len(test)),
-        domain_distance=generator.random(len(test)) * 1.5,
+    return (
+        test.merge(drugs)
+        .merge(targets)
+        .assign(
+            drug_seen=generator.random(len(test)) < 0.8,
+            target_seen=True,
+            scaffold_seen=generator.random(len(test)) < 0.9,
+            drug_similarity=generator.random(len(test)),
+            domain_distance=generator.random(len(test)) * 1.5,
+        )
     )
+
+
+def unmoved(smiles: Sequence[str], sequences: Sequence[str]) -> Answers:
+    """A model that refuses salts and says the same of everything else."""
+    reasons = ["a salt" if "." in text else None for text in smiles]
+    return Answers(reasons, np.zeros(len(smiles)), np.full(len(smiles), 0.5))
 
 
 def write_model_results(
@@ -231,6 +245,10 @@ def write_model_results(
     write_json(
         root / EVALUATION / "applicability.json",
         applicability_report(test, outputs["candidate"], ApplicabilityDomain(0.4, 0.35), EVALUATE),
+    )
+    write_json(
+        root / EVALUATION / "robustness.json",
+        robustness_report(test, outputs["candidate"], unmoved, STANDARDISE, EVALUATE),
     )
     (root / EVALUATION / "pictures").mkdir()
     for name in ("roc", "reliability"):
@@ -354,6 +372,23 @@ def test_coverage_and_warnings_are_shown(html: str, results: Path) -> None:
     assert "Not measured: the pairs hold one class." in section  # every target stands in train
 
 
+def test_what_changed_inputs_do_is_shown(html: str, results: Path) -> None:
+    section = html[html.index('id="trust"') : html.index('id="training"')]
+    found = json.loads((results / EVALUATION / "robustness.json").read_text(encoding="utf-8"))
+    assert len(found["perturbations"]) == 11
+    for entry in found["perturbations"]:
+        assert str(escape(entry["finding"])) in section
+        assert f'<th scope="row">{entry["label"]}</th>' in section
+    assert '<span class="chip bad">broken</span>' in section
+    assert "Left out: 40 pairs: a salt." in section
+
+
+def test_a_robustness_that_was_switched_off_says_so(copy: Path) -> None:
+    off = {"n": 0, "perturbations": []}
+    change(copy / EVALUATION / "robustness.json", lambda found: found.update(off))
+    assert "Not tested: <code>evaluate.robustness_pairs</code> is 0." in report(copy)
+
+
 def test_sets_that_do_not_cover_are_told_in_red(copy: Path) -> None:
     broken = {"verdict": "below the promise"}
     change(copy / METRICS, lambda metrics: metrics["candidate"]["conformal"].update(broken))
@@ -415,7 +450,12 @@ def test_a_key_missing_for_a_template_names_its_file(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "artefact", [LEAKAGE, DECISION, EVALUATION / "strata.json", EVALUATION / "applicability.json"]
+    "artefact",
+    [
+        LEAKAGE,
+        DECISION,
+        *(EVALUATION / f"{name}.json" for name in ("strata", "applicability", "robustness")),
+    ],
 )
 def test_a_missing_file_is_named(copy: Path, artefact: Path) -> None:
     (copy / artefact).unlink()

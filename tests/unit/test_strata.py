@@ -20,6 +20,7 @@ CONFIG = EvaluateConfig(
     seed=0,
     calibration_bins=10,
     similarity_edges=[0.0, 0.3, 0.5, 0.7, 1.0],
+    robustness_pairs=0,
 )
 
 

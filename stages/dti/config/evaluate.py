@@ -20,6 +20,10 @@ class EvaluateConfig(Section):
     similarity_edges: list[float] = Field(
         min_length=2, description="strata of nearest-train drug similarity (Tanimoto), 0 to 1"
     )
+    robustness_pairs: int = Field(
+        ge=0,
+        description="test pairs, at most, on which changed inputs are tried; 0: none",
+    )
 
     @model_validator(mode="after")
     def _increasing(self) -> Self:

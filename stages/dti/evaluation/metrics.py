@@ -81,7 +81,7 @@ class ModelOutput:
     threshold: float
     spread: Floats | None = None
 
-    def rows(self, chosen: NDArray[np.bool_]) -> ModelOutput:
+    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> ModelOutput:
         """Return the output for the chosen pairs alone."""
         spread = None if self.spread is None else self.spread[chosen]
         return ModelOutput(self.scores[chosen], self.probabilities[chosen], self.threshold, spread)

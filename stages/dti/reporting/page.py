@@ -22,7 +22,7 @@ from stages.dti.html.charts import (
 from stages.dti.html.page import render, words
 from stages.dti.reporting.documents import Document
 from stages.dti.reporting.results import Results
-from stages.dti.reporting.trust import coverage_rows, warning_charts
+from stages.dti.reporting.trust import coverage_rows, robustness_groups, warning_charts
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -82,6 +82,7 @@ def report_page(results: Results, title: str, confidence: float) -> str:
         strata_charts=_strata_charts(results.strata, metric, strongest),
         coverage_rows=coverage_rows(_models(results.metrics)),
         warning_charts=warning_charts(results.applicability),
+        robustness_groups=robustness_groups(results.robustness),
         inside=_share(results.applicability["inside"]),
         outside=_share(results.applicability["outside"]),
         curves=_curve_figures(results),

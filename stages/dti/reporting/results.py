@@ -51,6 +51,7 @@ class Results:
     metrics: Document
     strata: Document
     applicability: Document
+    robustness: Document
     pictures: dict[str, str]
     decision: Document
     card: str
@@ -80,6 +81,7 @@ def read_results(paths: Paths) -> Results:
         metrics=read_document(paths.read(METRICS)),
         strata=read_document(paths.read(EVALUATION) / "strata.json"),
         applicability=read_document(paths.read(EVALUATION) / "applicability.json"),
+        robustness=read_document(paths.read(EVALUATION) / "robustness.json"),
         pictures=_read_pictures(paths.read(EVALUATION) / "pictures"),
         decision=read_document(paths.read(DECISION)),
         card=card.read_text(encoding="utf-8"),

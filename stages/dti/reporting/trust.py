@@ -1,9 +1,10 @@
-"""The section on uncertainty: what prediction sets cover, and whether warnings tell errors."""
+"""The section on uncertainty: what sets cover, whether warnings tell errors, what changes do."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from stages.dti.evaluation.robustness import BROKEN, FALLS, HOLDS, NO_EFFECT, UNCHANGED
 from stages.dti.html.charts import Interval, IntervalChart, interval_chart, interval_text
 from stages.dti.html.page import words
 from stages.dti.reporting.documents import Document
@@ -24,6 +25,21 @@ QUESTIONS = {
     "scaffold_unseen": "Scaffolds that train does not hold",
 }
 """Titles of the questions, likewise."""
+
+EXPECTED = {
+    "none": "Must not matter: the same pair, written otherwise",
+    "little": "Should matter little",
+    "much": "Should matter much: what else does it go by?",
+}
+"""Titles of the groups of ``robustness.json``."""
+
+_TONES = {
+    ("none", UNCHANGED): "good",
+    ("none", BROKEN): "bad",
+    ("little", HOLDS): "good",
+    ("much", FALLS): "good",
+    ("much", NO_EFFECT): "bad",
+}
 
 
 def coverage_rows(models: dict[str, Document]) -> list[dict[str, Any]]:
@@ -68,6 +84,33 @@ def warning_charts(applicability: Document) -> list[dict[str, Any]]:
         chart: IntervalChart | None = interval_chart("AUROC", rows, "14rem") if rows else None
         charts.append({"title": title, "chart": chart, "missing": missing})
     return charts
+
+
+def robustness_groups(robustness: Document) -> list[dict[str, Any]]:
+    """Changed inputs by how much they should matter: a title, and a row for each change."""
+    groups = []
+    for expected, title in EXPECTED.items():
+        rows = [
+            {
+                "label": entry["label"],
+                "verdict": entry["verdict"],
+                "tone": _TONES.get((expected, entry["verdict"]), "warn"),
+                "numbers": entry,
+                "auroc_before": _text(entry["auroc_before"]),
+                "auroc": _text(entry["auroc"]),
+                "finding": entry["finding"],
+                "left_out": ", ".join(
+                    f"{pairs} pairs: {reason}"
+                    for reasons in (entry["skipped"], entry["refused"])
+                    for reason, pairs in reasons.items()
+                ),
+            }
+            for entry in robustness["perturbations"]
+            if entry["expected"] == expected
+        ]
+        if rows:
+            groups.append({"title": title, "rows": rows})
+    return groups
 
 
 def _text(entry: Document) -> str:
