@@ -17,6 +17,7 @@ from stages.dti.compose import compose
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
+from stages.dti.models.drugban.attention import BilinearAttention
 from stages.dti.training.curves import LearningCurves
 from stages.dti.training.drugban import fit_drugban, precision_here
 
@@ -112,6 +113,29 @@ def test_gradients_are_recorded_before_clipping(pairs: PairData, tmp_path: Path)
     )
     assert free[0]["gradient_norm"] > 1e-2
     assert clipped[0]["gradient_norm"] > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)]
+)
+def test_every_step_computes_in_the_precision_that_was_chosen(
+    pairs: PairData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    expected: torch.dtype,
+) -> None:
+    seen = []
+    project = BilinearAttention.project_drugs
+
+    def watch(self: BilinearAttention, atoms: torch.Tensor) -> torch.Tensor:
+        v = project(self, atoms)
+        seen.append((self.training, v.dtype))
+        return v
+
+    monkeypatch.setattr(BilinearAttention, "project_drugs", watch)
+    fit(pairs, tmp_path, slice(0, 48), slice(48, 100), max_epochs=1, precision=precision)
+    assert set(seen) == {(True, expected), (False, expected)}
 
 
 def test_precision_follows_the_choice_or_the_processor() -> None:

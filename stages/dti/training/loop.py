@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,12 @@ class Fit:
         sampler.generator = self.random(_PAIRS, epoch)
         return iter(sampler)
 
+    def statistics_rows(self) -> Iterator[NDArray[np.int64]]:
+        """Yield rows of train in batches like those of the training steps."""
+        sampler = self._sampler(self.train)
+        sampler.generator = self.random(_STATISTICS)
+        return iter(sampler)
+
     def target_rows(self, epoch: int) -> Iterator[NDArray[np.int64]]:
         """Yield rows of the pairs to adapt to, pass after pass without end."""
         assert self.adaptation is not None
@@ -143,8 +149,7 @@ class Loop:
         self.wrapped, self.stepper = wrapped
         decay = fit.settings.ema_decay
         self.average = MovingAverage(self.network, decay) if decay else None
-        rows = fit.random(_STATISTICS).permutation(len(fit.train))
-        self.statistics_rows = np.array_split(rows, fit.batches)[:STATISTICS_BATCHES]
+        self.statistics_rows = list(islice(fit.statistics_rows(), STATISTICS_BATCHES))
 
     def run(self) -> Progress:
         """Train to the end, from the state that an interrupted run left, if it did."""
@@ -179,7 +184,9 @@ class Loop:
             self._steps(epoch), f"epoch {epoch}", self.fit.batches, leave=False, disable=hidden
         )
         for number, step in enumerate(steps, start=1):
-            report = self.wrapped.training_step(step)
+            # Fabric sets the precision by itself only where it wraps the module, as for DDP.
+            with self.fabric.autocast():
+                report = self.wrapped.training_step(step)
             # Gradients are averaged over processes, and ours are parts of a sum.
             share = self.process.count / settings.accumulate_batches
             self.fabric.backward(report.pop("loss") * share)
