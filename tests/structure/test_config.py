@@ -93,7 +93,7 @@ def test_an_unknown_key_of_a_union_member_names_the_nearest() -> None:
         ("trainer.learning_rate=fast", "valid number"),
         ("trainer.pairs_per_target=1000", "above batch_size"),
         ("trainer.devices=2", "need strategy ddp"),
-        ("trainer={schedule: cyclic_cosine, cycles: 5}", "no multiple of cycles 5"),
+        ("trainer={schedule: cyclic_cosine, cycles: 6}", "no multiple of cycles 6"),
         ("split.adapt_fraction=0.5", "of no other domain than train"),
         ("adaptation=cdan", "unlabelled pairs of the test domain"),
         ("evaluate.similarity_edges=[0.5,0.2]", "must increase"),

@@ -94,6 +94,19 @@ def test_packed_network_equals_the_plain_equations(
     torch.testing.assert_close(network(batch), expected, rtol=1e-5, atol=1e-5)
 
 
+def test_bf16_stays_within_a_hundredth_on_real_molecules_and_sequences(
+    network: DrugBANNetwork,
+) -> None:
+    pairs = data([(drug, target) for drug in (1, 2, 3) for target in (0, 1)])
+    batch = pair_batch(pairs, np.arange(len(pairs)), network)
+    with torch.no_grad():
+        exact = network.joint(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = network.joint(batch)
+    difference = torch.linalg.vector_norm(rounded.float() - exact)
+    assert difference <= 1e-2 * torch.linalg.vector_norm(exact)
+
+
 def test_gradients_equal_those_of_the_plain_equations(
     network: DrugBANNetwork, config: DrugBANConfig
 ) -> None:
@@ -164,6 +177,16 @@ def test_saved_and_loaded_scores_the_same_bits(
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
     loaded = DrugBAN.load(config, tmp_path)
     assert loaded.score(data(ALL_PAIRS)).tolist() == model.score(data(ALL_PAIRS)).tolist()
+
+
+def test_saving_again_writes_the_same_bytes(network: DrugBANNetwork, tmp_path: Path) -> None:
+    written = set()
+    for number in range(20):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        DrugBAN(network).save(folder)
+        written.add((folder / "weights.safetensors").read_bytes())
+    assert len(written) == 1
 
 
 def test_masked_batch_norm_equals_batch_norm_of_the_real_rows() -> None:

@@ -70,13 +70,13 @@ def test_a_resumed_fit_equals_an_uninterrupted_one(
 
 @pytest.mark.parametrize("lost", ["module", "optimizer", "schedule", "average"])
 def test_each_part_of_the_state_is_needed(lost: str, pairs: PairData, tmp_path: Path) -> None:
-    """Were one forgotten, the tests above would notice: the weights differ."""
+    """Were one forgotten, the tests above would notice: weights or curve differ."""
     changes: dict[str, Any] = {"max_epochs": 2, "ema_decay": 0.9}
     parts = take(pairs, slice(0, 60)), take(pairs, slice(450, 500))
-    context, _ = context_at(tmp_path)
+    context, resumed_epochs = context_at(tmp_path)
     with pytest.raises(Killed):
         fitted(*parts, tmp_path, context=killed_after(context, 1), **changes)
-    whole, _ = fitted(*parts, tmp_path / "whole", **changes)
+    whole, epochs = fitted(*parts, tmp_path / "whole", **changes)
     file = tmp_path / "checkpoint" / STATE_FILE
     state = load_state(file)
     match lost:
@@ -93,6 +93,7 @@ def test_each_part_of_the_state_is_needed(lost: str, pairs: PairData, tmp_path: 
     resumed, _ = fitted(*parts, tmp_path, context=context, **changes)
     with pytest.raises(AssertionError):
         same_weights(whole, resumed)
+        assert resumed_epochs == epochs
 
 
 def test_a_finished_fit_is_taken_as_it_is(pairs: PairData, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,9 @@ from stages.dti.models.drugban.matrix import score_matrix
 from stages.dti.models.drugban.network import DrugBANNetwork
 
 WEIGHTS = "weights.safetensors"
+
+_WIDTHS = "widths"
+"""Where the weights' header holds them."""
 
 
 @contextmanager
@@ -84,18 +89,15 @@ class DrugBAN(Model):
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, and in their header what the encoders read."""
         state = {name: value.contiguous() for name, value in self.network.state_dict().items()}
-        widths = {
-            "drug_width": str(self.network.drug_encoder.width),
-            "target_width": str(self.network.target_encoder.width),
-        }
-        save_file(state, folder / WEIGHTS, metadata=widths)
+        widths = Widths(self.network.drug_encoder.width, self.network.target_encoder.width)
+        # One entry: safetensors writes several in an order that changes from call to call.
+        save_file(state, folder / WEIGHTS, metadata={_WIDTHS: json.dumps(asdict(widths))})
 
     @classmethod
     def load(cls, config: DrugBANConfig, folder: Path) -> DrugBAN:
         """Read what ``save`` wrote."""
         with safe_open(folder / WEIGHTS, framework="pt") as stored:
-            header = stored.metadata()
-        widths = Widths(int(header["drug_width"]), int(header["target_width"]))
+            widths = Widths(**json.loads(stored.metadata()[_WIDTHS]))
         network = DrugBANNetwork(config, widths)
         network.load_state_dict(load_file(folder / WEIGHTS))
         return cls(network)
