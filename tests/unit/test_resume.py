@@ -91,9 +91,9 @@ def test_each_part_of_the_state_is_needed(lost: str, pairs: PairData, tmp_path: 
             state["average"]["steps"] = 0
     save_state(file, state)
     resumed, _ = fitted(*parts, tmp_path, context=context, **changes)
-    with pytest.raises(AssertionError):
-        same_weights(whole, resumed)
-        assert resumed_epochs == epochs
+    ours, theirs = whole.network.state_dict(), resumed.network.state_dict()
+    same = all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert not (same and resumed_epochs == epochs)
 
 
 def test_a_finished_fit_is_taken_as_it_is(pairs: PairData, tmp_path: Path) -> None:
