@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_reference import reference_logit
+from drugban_reference import randomise, reference_logits
 from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,34 +68,8 @@ def engine() -> DrugBANNetwork:
     """Random weights, biases and batch-norm statistics, so that nothing cancels."""
     torch.manual_seed(0)
     network = DrugBANNetwork(CONFIG)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm1d):
-            for tensor in (module.running_mean, module.bias):
-                assert tensor is not None
-                torch.nn.init.normal_(tensor)
-            for tensor in (module.running_var, module.weight):
-                assert tensor is not None
-                torch.nn.init.uniform_(tensor, 0.5, 1.5)
+    randomise(network)
     return network.eval()
-
-
-def plain_logits(network: torch.nn.Module, data: PairData) -> torch.Tensor:
-    parameters = dict(network.named_parameters()) | dict(network.named_buffers())
-    logits = []
-    for drug, target in zip(data.drug_index, data.target_index, strict=True):
-        atoms = slice(*data.drugs.atom_offsets[drug : drug + 2])
-        bonds = slice(*data.drugs.bond_offsets[drug : drug + 2])
-        residues = slice(*data.targets.residue_offsets[target : target + 2])
-        logits.append(
-            reference_logit(
-                parameters,
-                CONFIG,
-                torch.tensor(data.drugs.atoms[atoms], dtype=torch.float32),
-                torch.tensor(data.drugs.bonds[bonds]),
-                torch.tensor(data.targets.residues[residues], dtype=torch.int64),
-            )
-        )
-    return torch.stack(logits)
 
 
 PAIR = st.tuples(st.integers(0, len(SMILES) - 1), st.integers(0, len(SEQUENCES) - 1))
@@ -118,7 +92,7 @@ def test_reference_equals_engine_and_equations_whatever_the_padding(
             padded_batch(data, rows, MOST_ATOMS + more_atoms, MOST_RESIDUES + more_residues)
         )
         packed = network(pair_batch(data, rows, network))
-        plain = plain_logits(network, data)
+        plain = reference_logits(network, CONFIG, data)
     torch.testing.assert_close(padded, plain, rtol=1e-5, atol=1e-5)
     by_target = torch.from_numpy(np.argsort(data.target_index, kind="stable"))
     torch.testing.assert_close(padded[by_target], packed, rtol=1e-5, atol=1e-5)
@@ -152,7 +126,7 @@ def test_gradients_of_reference_engine_and_equations_are_equal(
     packed_batch = pair_batch(data, rows, network)
     assert packed_batch.labels is not None
     packed = gradients(network, network(packed_batch), packed_batch.labels)
-    plain = gradients(network, plain_logits(network, data), batch.labels)
+    plain = gradients(network, reference_logits(network, CONFIG, data), batch.labels)
     assert set(padded) == {name for name, _ in reference.named_parameters()}
     for name, gradient in padded.items():
         torch.testing.assert_close(gradient, plain[name], rtol=2e-4, atol=2e-6, msg=name)
