@@ -37,7 +37,7 @@ def model_folder(settings: Settings) -> Iterator[Path]:
         return
     # MLflow takes seconds to import, and is not needed to serve a folder.
     from stages.dti.lifecycle.registry import fetch
-    from stages.dti.lifecycle.tracking import configure
+    from stages.dti.lifecycle.tracking_store import configure
 
     with tempfile.TemporaryDirectory(prefix="dti-model-") as scratch:
         yield fetch(configure(settings.tracking), source, Path(scratch))

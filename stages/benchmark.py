@@ -12,8 +12,10 @@ Out:
     ``surroundings`` (what else ran), and per case ``rows`` with size, variant, ``median_s``,
     ``p10_s``, ``p90_s``, ``n``, ``<unit>_per_s``, ``peak_memory_mib``, ``added_memory_mib``,
     ``times_reference``, and where operations are counted ``gflop``, ``gflop_per_s``,
-    ``share_of_peak``. ``cases.profile`` is a table of operators.
+    ``share_of_peak``. ``cases.profile`` is a table of operators, ``cases.parity`` one of
+    differences between the two forms.
     ``reports/benchmark/<case>.png``: growth of time and memory.
+    ``reports/benchmark/parity.md``: that table to read.
 Sections:
     ``benchmark``, ``model``, ``trainer``, ``train``, ``standardise``.
 """
@@ -23,11 +25,12 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from stages.dti.atomic import write_folder, write_json
+from stages.dti.atomic import write_folder, write_json, write_text
 from stages.dti.benchmarking.inputs import Inputs, approved_drugs, write_untrained_model
 from stages.dti.benchmarking.pictures import save_pictures
 from stages.dti.benchmarking.results import measure
 from stages.dti.benchmarking.sizes import published_network
+from stages.dti.benchmarking.tables import parity_markdown
 from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
@@ -65,6 +68,8 @@ def run(
     with write_folder(paths.write(BENCHMARK)) as folder:
         write_json(folder / "benchmark.json", results)
         save_pictures(results["cases"], folder)
+        if "parity" in results["cases"]:
+            write_text(folder / "parity.md", parity_markdown(results["cases"]["parity"]))
 
 
 if __name__ == "__main__":

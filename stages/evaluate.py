@@ -46,7 +46,8 @@ from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, coun
 from stages.dti.evaluation.pictures import Results, save_pictures
 from stages.dti.evaluation.robustness import robustness_report
 from stages.dti.evaluation.strata import stratify
-from stages.dti.lifecycle.tracking import configure, log_evaluation
+from stages.dti.lifecycle.tracking import log_evaluation
+from stages.dti.lifecycle.tracking_store import configure
 from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
 from stages.dti.scoring import CANDIDATE_KEY, asker, load_models, score
 from stages.dti.stage import main

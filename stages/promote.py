@@ -55,7 +55,7 @@ from stages.dti.lifecycle.promotion import (
     version_facts,
 )
 from stages.dti.lifecycle.provenance import folder_sha256
-from stages.dti.lifecycle.tracking import Store, configure
+from stages.dti.lifecycle.tracking_store import Store, configure
 from stages.dti.lifecycle.tracking_uri import is_experiment_copy
 from stages.dti.paths import (
     CANDIDATE,

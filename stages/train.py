@@ -6,11 +6,13 @@ In:
 Out:
     ``models/candidate/``: the model folder (``stages/dti/model_folder.py``), with calibration and
     threshold chosen on validation.
-    ``reports/training_metrics.json``: model, epochs, best epoch, its validation metrics; with
-    domain adaptation, ``adaptation``: the pairs adapted to, and the domain discriminator's loss and
-    accuracy in the last epoch.
+    ``reports/training_metrics.json``: model, epochs, best epoch (counted from 0), its validation
+    metrics; of an ensemble, in the place of epochs and best epoch, ``members``: those of every fit;
+    with domain adaptation, ``adaptation``: the pairs adapted to, and the domain discriminator's
+    loss and accuracy in the last epoch.
     ``reports/plots/training/{loss,auroc,learning_rate,gradient_norm,domain}.csv``: learning curves,
-    one row per epoch (boosting: per round); a model that is not fitted step by step has no rows.
+    one row per fit, epoch (boosting: every tenth round) and metric; a model that is not fitted step
+    by step has no rows.
 Sections:
     ``model``, ``trainer``, ``train``, ``adaptation``, ``standardise``; ``tracking`` as a side
     channel.
@@ -24,6 +26,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from stages.dti.atomic import write_folder, write_json
@@ -32,8 +35,8 @@ from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.lifecycle.tracking import training_run
-from stages.dti.models.base import FitContext
+from stages.dti.lifecycle.tracking import TrackedRun, training_run
+from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.paths import (
     CANDIDATE,
     TRAINING_CURVES,
@@ -44,7 +47,7 @@ from stages.dti.paths import (
 )
 from stages.dti.stage import main
 from stages.dti.training.checkpoint import checkpoint_folder
-from stages.dti.training.curves import LearningCurves
+from stages.dti.training.curves import LearningCurve, LearningCurves
 from stages.dti.training.domain import domain_adaptation
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.training.fit import fit
@@ -72,7 +75,7 @@ def run(
     data = load_training_data(paths, train.conformal_fraction)
     domain = domain_adaptation(adaptation, data.unlabelled)
     checkpoint = checkpoint_folder(paths, data.data_sha256, sections)
-    curves = LearningCurves(monitor=trainer.monitor)
+    curves = LearningCurves(config.name, trainer.monitor)
     with training_run(
         tracking,
         "training",
@@ -82,17 +85,18 @@ def run(
         tags={"dataset": data.dataset},
     ) as tracked:
 
-        def on_epoch(metrics: dict[str, float]) -> None:
-            curves.add(metrics)
-            tracked.log_epoch(int(metrics["epoch"]), metrics)
+        def on_fit(member: str, number: int) -> OnEpoch:
+            curve = curves.of_member(member, number)
+            return partial(_record, curve, tracked, f"members.{member}.{number}.")
 
         with tempfile.TemporaryDirectory() as scratch:
             context = FitContext(
                 seed=train.seed,
                 threads=train.threads,
                 workdir=Path(scratch),
-                on_epoch=on_epoch,
+                on_epoch=partial(_record, curves.own, tracked, ""),
                 checkpoint=checkpoint,
+                on_fit=on_fit,
             )
             fitted = fit(config, trainer, data.train, data.validation, context, domain)
         folder = finish(fitted, config, data, train, standardise)
@@ -102,7 +106,7 @@ def run(
             "model": config.name,
             **curves.summary(),
             **folder.validation_metrics,
-            **({} if domain is None else {"adaptation": curves.adaptation(len(domain.pairs))}),
+            **({} if domain is None else {"adaptation": curves.own.adaptation(len(domain.pairs))}),
         }
         write_json(paths.write(TRAINING_METRICS), summary)
         curves.save(paths.write(TRAINING_CURVES))
@@ -111,6 +115,15 @@ def run(
         tracked.log_artifact(paths.read(VALIDATION) / "validation.json")
         tracked.set_model(paths.write(CANDIDATE))
     shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def _record(
+    curve: LearningCurve, tracked: TrackedRun, prefix: str, metrics: dict[str, float]
+) -> None:
+    """Keep an epoch's metrics and log them, in MLflow under names that begin with ``prefix``."""
+    curve.add(metrics)
+    named = {f"{prefix}{name}": value for name, value in metrics.items()}
+    tracked.log_epoch(int(metrics["epoch"]), named)
 
 
 if __name__ == "__main__":

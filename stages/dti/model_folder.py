@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -26,11 +27,13 @@ from stages.dti.atomic import write_json
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.evaluation.calibration import Calibration
-from stages.dti.evaluation.conformal import ConformalSets
-from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.store import FEATURE_VERSION, Scalers
-from stages.dti.models.base import Model
+
+if TYPE_CHECKING:
+    from stages.dti.evaluation.calibration import Calibration
+    from stages.dti.evaluation.conformal import ConformalSets
+    from stages.dti.evaluation.domain import ApplicabilityDomain
+    from stages.dti.models.base import Model
 
 FORMAT_VERSION = 2
 """Raised whenever the folder's files change; a folder of another version is refused."""

@@ -5,7 +5,10 @@ A pair's prediction is the same to the last bit whatever other pairs stand besid
 
 from __future__ import annotations
 
+import multiprocessing
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,20 +17,23 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.dti.config.features import FeaturesConfig
-from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.data.sequences import clean_sequence
 from stages.dti.data.similarity import SequenceReference, nearest_tanimoto
 from stages.dti.errors import InvalidInputError, ModelError, nearest
 from stages.dti.evaluation.conformal import PredictionSet
 from stages.dti.features.ready import Ready, each_once, ready_drugs, ready_targets
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
+from stages.dti.featurized_pairs import FeaturizedPairs, Outputs, ReferenceFacts
 from stages.dti.lifecycle.provenance import folder_sha256
+from stages.dti.model_description import read_description
 from stages.dti.model_folder import ModelFolder
-from stages.dti.model_loader import load_model_folder
 from stages.dti.models.base import Precision
+from stages.dti.models.registry import reads_descriptors
 from stages.dti.screening.matrix import ScoreMatrix, score_matrix
 from stages.dti.screening.ranking import Ranked, rank_library
+
+_BESIDE_LOADING = 5_000
+"""With more drugs, all processes at work after the model is loaded are sooner done than one."""
 
 
 @dataclass(frozen=True)
@@ -109,57 +115,6 @@ class ModelInfo:
     sha256: str
 
 
-@dataclass(frozen=True)
-class FeaturizedPairs:
-    """Pairs made ready for scoring; models with the same feature parameters can share them.
-
-    Attributes:
-        reasons: per pair, why it cannot be scored, or ``None``.
-        drug_index, target_index: int64 ``(valid pairs,)``, rows of the tables below.
-        smiles, sequences: the unique valid drugs and targets.
-    """
-
-    reasons: list[str | None]
-    drug_index: NDArray[np.int64]
-    target_index: NDArray[np.int64]
-    smiles: list[str]
-    sequences: list[str]
-    drugs: DrugFeatures
-    targets: TargetFeatures
-    features: FeaturesConfig
-    standardise: StandardiseConfig
-
-    @property
-    def valid(self) -> NDArray[np.int64]:
-        """Positions of the pairs that can be scored, int64 ``(valid pairs,)``."""
-        return np.flatnonzero([reason is None for reason in self.reasons])
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What the model says of each valid pair; ``(valid pairs,)`` each.
-
-    Attributes:
-        spread: of the members' calibrated probabilities; ``None`` unless the model is an ensemble.
-    """
-
-    scores: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    spread: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True)
-class ReferenceFacts:
-    """How far each valid pair lies from what the model was trained on; ``(valid pairs,)`` each."""
-
-    drug_similarity: NDArray[np.float32]
-    target_similarity: NDArray[np.float32]
-    domain_distance: NDArray[np.float64]
-    drug_seen: NDArray[np.bool_]
-    target_seen: NDArray[np.bool_]
-    pair_seen: NDArray[np.bool_]
-
-
 class Predictor:
     """A model folder, loaded once."""
 
@@ -199,11 +154,34 @@ class Predictor:
         Raises:
             ModelError: the folder holds no model, an incomplete one, or one for other features.
         """
+        # Its imports take long; ``load_with_library`` has begun with the drugs by then.
+        from stages.dti.model_loader import load_model_folder
+
         return cls(load_model_folder(folder), folder_sha256(folder))
+
+    @classmethod
+    def load_with_library(
+        cls, folder: Path, smiles: Sequence[str]
+    ) -> tuple[Predictor, Ready[DrugFeatures]]:
+        """Load a model folder and make a library ready for it, as ``ready_drugs`` does.
+
+        In a process that has just started both take a second or more, the one to import torch,
+        the other to standardise thousands of drugs: so both are done at once.
+
+        Raises:
+            ModelError: as ``load`` does.
+        """
+        # A process that has threads, as torch starts them, must not be forked.
+        if len(smiles) > _BESIDE_LOADING or "torch" in sys.modules:
+            predictor = cls.load(folder)
+            return predictor, predictor.ready_drugs(smiles, processes=None)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as process:
+            library = process.submit(_ready_drugs_of, folder, smiles)
+            return cls.load(folder), library.result()
 
     def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
         """Return one prediction per pair, in order; a bad pair never fails its neighbours."""
-        featurized = self.featurize(pairs)
+        featurized = self.featurize(pairs, for_all=False)
         outputs = self.outputs(featurized)
         scores, probabilities, spread = outputs.scores, outputs.probabilities, outputs.spread
         sets = self.content.conformal.words(probabilities)
@@ -232,9 +210,18 @@ class Predictor:
             )
         return answers
 
-    def featurize(self, pairs: Sequence[Pair]) -> FeaturizedPairs:
-        """Standardise and featurise each unique drug and target of ``pairs`` once."""
-        drugs = self.ready_drugs([pair.smiles for pair in pairs])
+    def featurize(self, pairs: Sequence[Pair], *, for_all: bool = True) -> FeaturizedPairs:
+        """Standardise and featurise each unique drug and target of ``pairs`` once.
+
+        Args:
+            for_all: make what any model may read; else only what this one does.
+        """
+        drugs = ready_drugs(
+            [pair.smiles for pair in pairs],
+            self.content.standardise,
+            self.content.features,
+            with_descriptors=for_all or reads_descriptors(self.content.config),
+        )
         targets = self.ready_targets([Target(pair.sequence, pair.target_id) for pair in pairs])
         problems = zip(drugs.reasons, targets.reasons, strict=True)
         valid = (drugs.rows >= 0) & (targets.rows >= 0)
@@ -253,9 +240,19 @@ class Predictor:
     def ready_drugs(
         self, smiles: Sequence[str], *, processes: int | None = 1
     ) -> Ready[DrugFeatures]:
-        """Standardise and featurise each different drug once; ``None``: in all processes."""
+        """Standardise each different drug once and compute what the model reads of it.
+
+        Args:
+            processes: how many share the work; ``None``: all available. The result is the same.
+        """
         content = self.content
-        return ready_drugs(smiles, content.standardise, content.features, processes=processes)
+        return ready_drugs(
+            smiles,
+            content.standardise,
+            content.features,
+            with_descriptors=reads_descriptors(content.config),
+            processes=processes,
+        )
 
     def ready_targets(self, targets: Sequence[Target]) -> Ready[TargetFeatures]:
         """Find the sequence of each target and featurise each different one once."""
@@ -306,7 +303,8 @@ class Predictor:
         """Return score, calibrated probability and, of an ensemble, spread of each valid pair.
 
         Raises:
-            ModelError: the pairs were featurised with other parameters than this model's.
+            ModelError: the pairs were featurised with other parameters than this model's, or for
+                a model that reads less.
         """
         same = (self.content.features, self.content.standardise)
         if (pairs.features, pairs.standardise) != same:
@@ -316,6 +314,11 @@ class Predictor:
                 "featurise them with this model's Predictor"
             )
         content = self.content
+        if reads_descriptors(content.config) and not pairs.drugs.descriptors.shape[1]:
+            raise ModelError(
+                f"the pairs were featurised without the descriptors that model {self.info.name} "
+                "reads; featurise them for all models"
+            )
         if not len(pairs.drug_index):
             return Outputs(np.empty(0), np.empty(0), None)
         member_scores = content.model.member_scores(
@@ -377,6 +380,17 @@ class Predictor:
             )
         known: str = self._sequence_of_id[target_id]
         return known
+
+
+def _ready_drugs_of(folder: Path, smiles: Sequence[str]) -> Ready[DrugFeatures]:
+    """Return what the ``ready_drugs`` of the model in ``folder`` would."""
+    model = read_description(folder)
+    return ready_drugs(
+        smiles,
+        model.standardise,
+        model.features,
+        with_descriptors=reads_descriptors(model.config),
+    )
 
 
 def _deviation(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -1,13 +1,18 @@
-"""Settings of native libraries that a process must make before it imports them."""
+"""What a process must settle before it imports the native libraries."""
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 
 LIBRARY_SETTINGS = {
     # OpenMP threads spin at each barrier; by default so long that one other busy process on the
     # machine makes training several times slower.
     "GOMP_SPINCOUNT": "1000",
+    # oneDNN keeps what it prepared for each shape of a product, by default for 1,024 of them. The
+    # rare ones cost half a gigabyte and save a twentieth of a training step's time.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "256",
 }
 
 
@@ -15,3 +20,5 @@ def prepare_process() -> None:
     """Set what the environment leaves open; call it before torch or LightGBM is imported."""
     for name, value in LIBRARY_SETTINGS.items():
         os.environ.setdefault(name, value)
+    # At its end Python looks through all objects for garbage: half a second once torch is imported.
+    atexit.register(gc.freeze)

@@ -12,8 +12,9 @@ from stages.dti.data.scaffolds import murcko_scaffold
 from stages.dti.errors import DataError, ModelError
 from stages.dti.evaluation.metrics import ModelOutput
 from stages.dti.evaluation.robustness import Answers, Ask
+from stages.dti.featurized_pairs import FeaturizedPairs
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
-from stages.dti.predictor import FeaturizedPairs, Pair, Predictor
+from stages.dti.predictor import Pair, Predictor
 
 CANDIDATE_KEY = "candidate"
 """The candidate's name among the models; the others have their baseline's."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, composite
 
@@ -25,6 +25,7 @@ def frame(rows: list[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "score", "smiles"])
 
 
+@settings(deadline=None)
 @given(rows=scored(), count=st.integers(1, 8), chunk=st.integers(1, 12), seed=st.integers(0, 99))
 def test_merging_tops_equals_sorting_everything(
     rows: list[Row], count: int, chunk: int, seed: int
@@ -45,6 +46,7 @@ def test_merging_tops_equals_sorting_everything(
     assert list(merged.itertuples(index=False, name=None)) == wanted
 
 
+@settings(deadline=None)
 @given(rows=scored())
 def test_best_first_is_a_sort_by_score_and_text(rows: list[Row]) -> None:
     scores = np.array([score for _, score, _ in rows], dtype=np.float32)

@@ -10,7 +10,7 @@ from serve import model_source
 from serve.settings import load_settings
 from stages.dti.errors import DtiError, ModelError
 from stages.dti.lifecycle.registry import register
-from stages.dti.lifecycle.tracking import configure
+from stages.dti.lifecycle.tracking_store import configure
 
 
 def test_folder_is_served_as_it_is(model_folder: Path) -> None:

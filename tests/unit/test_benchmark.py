@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stages import benchmark
 from stages.dti.benchmarking import flops, measure, worker
-from stages.dti.benchmarking.cases import TIMED
+from stages.dti.benchmarking.cases import TABLES, TIMED
 from stages.dti.benchmarking.featurize_cases import plain_features
 from stages.dti.benchmarking.machine import Surroundings, describe_machine, matrix_peak
 from stages.dti.benchmarking.measure import Variant, interleave
@@ -279,7 +279,7 @@ def test_another_processs_work_shows_in_the_surroundings(monkeypatch: pytest.Mon
 
 
 def test_every_case_has_a_name_in_the_configuration() -> None:
-    assert set(TIMED) | {"profile"} == set(CaseName.__args__)
+    assert set(TIMED) | set(TABLES) == set(CaseName.__args__)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def start(root: Path, *overrides: str) -> dict[str, Any]:
         Paths(root, root),
         benchmark=build(BenchmarkConfig, plain, "benchmark"),
         model=build(ModelConfig, TINY_NETWORK.model_dump(), "model"),
-        trainer=section(TrainerConfig, "trainer", batch_size=8),
+        trainer=section(TrainerConfig, "trainer", batch_size=8, pairs_per_target=4),
         train=section(TrainConfig, "train", threads=1),
         standardise=STANDARDISE,
     )
@@ -358,6 +358,8 @@ def test_the_stage_measures_every_case(tmp_path: Path) -> None:
         compared = {row["variant"] for row in case["rows"] if "times_reference" in row}
         if name not in ("cold_start", "process_settings"):
             assert "reference" in compared, name
+    assert (tmp_path / BENCHMARK / "parity.md").read_text().startswith("# Parity")
+    assert results["cases"]["parity"]["rows"]
     variants = {row["variant"] for row in results["cases"]["screen"]["rows"]}
     assert {"reference", "explicit_float32", "matrix_float32"} <= variants
     assert results["cases"]["profile"]["rows"][0]["share"] > 0

@@ -250,9 +250,30 @@ def test_an_ensemble_is_told_member_by_member(measured: Measured) -> None:
         inverse_regularisation=1.0,
         members={"linear": MemberConfig(config=single, seeds=3, snapshots=1)},
     )
-    card = model_card(replace(measured, model=replace(measured.model, config=config)))
+    training = {key: measured.training[key] for key in ("val_pairs", "val_auroc", "val_auprc")}
+    members = {
+        "linear": {"0": {"epochs": 0, "best_epoch": None}},
+        "boosted": {
+            "0": {"epochs": 40, "best_epoch": 29},
+            "2": {"epochs": 20, "best_epoch": 9},
+            "10": {"epochs": 30, "best_epoch": 19},
+        },
+    }
+    card = model_card(
+        replace(
+            measured,
+            model=replace(measured.model, config=config),
+            training=training | {"members": members},
+        )
+    )
     assert "members.linear.config.max_iterations 123" in card
     assert "members.linear.seeds 3" in card
+    assert (
+        "boosted 0: 40 epochs or rounds, the best one number 29; "
+        "boosted 2: 20 epochs or rounds, the best one number 9; "
+        "boosted 10: 30 epochs or rounds, the best one number 19; "
+        "linear 0: not fitted step by step." in card
+    )
 
 
 def test_tables_are_whole(measured: Measured) -> None:

@@ -34,6 +34,17 @@ def same(a: DrugFeatures, b: DrugFeatures) -> bool:
     return all(np.array_equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
 
 
+def test_without_descriptors_all_else_is_the_same() -> None:
+    smiles = [CAFFEINE, "not a molecule", ASPIRIN]
+    whole, refused = featurize_drugs(smiles, CONFIG)
+    some, refused_too = featurize_drugs(smiles, CONFIG, with_descriptors=False)
+    assert refused == refused_too
+    assert some.descriptors.shape == (2, 0)
+    for field in fields(whole):
+        if field.name != "descriptors":
+            np.testing.assert_array_equal(getattr(some, field.name), getattr(whole, field.name))
+
+
 def set_columns(smiles: str, atom: int) -> dict[str, int]:
     """Names and values of an atom's features that are not 0."""
     row = drugs.atom_features(Chem.MolFromSmiles(smiles))[atom]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,19 @@ def test_score_is_the_same_to_the_last_bit_in_any_company(network: DrugBANNetwor
     assert together.tolist() == backwards.tolist()
 
 
+def test_score_keeps_nothing_of_the_weights_from_call_to_call(network: DrugBANNetwork) -> None:
+    model = DrugBAN(network)
+    for name in ("drug_projection", "target_projection", "head_weights", "head_bias"):
+        before = model.score(data(ALL_PAIRS))
+        with torch.no_grad():
+            for parameter_name, parameter in network.attention.named_parameters():
+                if parameter_name.startswith(name):
+                    parameter += torch.rand_like(parameter)
+        after = model.score(data(ALL_PAIRS))
+        assert after.tolist() != before.tolist(), name
+        assert after.tolist() == DrugBAN(copy.deepcopy(network)).score(data(ALL_PAIRS)).tolist()
+
+
 def test_score_does_not_depend_on_the_thread_count(network: DrugBANNetwork) -> None:
     model = DrugBAN(network)
     before = torch.get_num_threads()
@@ -203,6 +217,9 @@ def test_masked_batch_norm_equals_batch_norm_of_the_real_rows() -> None:
     assert (result[gaps] == 0).all()
     torch.testing.assert_close(ours.running_mean, plain.running_mean)
     torch.testing.assert_close(ours.running_var, plain.running_var)
+    result = ours.eval()(rows, gaps)
+    torch.testing.assert_close(result[real], plain.eval()(rows[real]))
+    assert (result[gaps] == 0).all()
 
 
 def test_crops_are_windows_of_the_sequence_and_leave_short_ones_whole() -> None:

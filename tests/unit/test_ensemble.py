@@ -25,7 +25,7 @@ from stages.dti.config.model import EnsembleConfig, ModelConfig
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
-from stages.dti.models.base import FitContext
+from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.models.ensemble import COMBINATION, Combination, Ensemble
 from stages.dti.models.registry import load_model
 from stages.dti.paths import ROOT
@@ -66,31 +66,48 @@ def pairs() -> PairData:
     return sample_pairs()
 
 
-Epochs = list[dict[str, float]]
+Curves = dict[tuple[str, int], list[dict[str, float]]]
+"""Member and number of a fit → its epochs."""
 
 
-def fit_here(folder: Path, combine: str, **changes: Any) -> tuple[Ensemble, Epochs]:
+def context_at(folder: Path, seed: int) -> tuple[FitContext, Curves]:
+    """Return a context that refuses epochs of no fit, and what the epochs of each fit go to."""
+    curves: Curves = {}
+
+    def on_epoch(metrics: dict[str, float]) -> None:
+        raise AssertionError(f"an ensemble has no epochs of its own: {metrics}")
+
+    def on_fit(member: str, number: int) -> OnEpoch:
+        assert (member, number) not in curves
+        curves[member, number] = []
+        return curves[member, number].append
+
+    return FitContext(
+        seed=seed, threads=1, workdir=folder, on_epoch=on_epoch, on_fit=on_fit
+    ), curves
+
+
+def fit_here(folder: Path, combine: str, **changes: Any) -> tuple[Ensemble, Curves]:
     pairs = sample_pairs()
-    epochs: Epochs = []
     folder.mkdir(parents=True, exist_ok=True)
-    context = FitContext(seed=3, threads=1, workdir=folder, on_epoch=epochs.append)
+    context, curves = context_at(folder, seed=3)
     trainer = TrainerConfig.model_validate(compose().trainer)
     made = fit(
         config(combine, **changes), trainer, take(pairs, TRAIN), take(pairs, VALIDATION), context
     )
     assert isinstance(made, Ensemble)
-    return made, epochs
+    return made, curves
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Ensemble, Epochs]]:
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Ensemble, Curves]]:
     """Each way of combining, fitted once."""
     folder = tmp_path_factory.mktemp("fits")
     made = {combine: fit_here(folder / combine, combine) for combine in WAYS}
     return made.__getitem__
 
 
-Fitted = Callable[[str], tuple[Ensemble, Epochs]]
+Fitted = Callable[[str], tuple[Ensemble, Curves]]
 
 
 @pytest.mark.parametrize("combine", WAYS)
@@ -180,10 +197,15 @@ def test_two_fits_are_alike_to_the_byte(fitted: Fitted, tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
 
-def test_epochs_are_numbered_on_from_fit_to_fit(fitted: Fitted) -> None:
-    numbers = [epoch["epoch"] for epoch in fitted("mean")[1]]
-    assert len(numbers) >= 2  # two fits of boosting report
-    assert numbers == sorted(set(numbers))
+def test_the_epochs_of_every_fit_are_reported_as_its_own(fitted: Fitted) -> None:
+    curves = fitted("mean")[1]
+    assert list(curves) == [("boosted", 0), ("boosted", 1), ("linear", 0)]
+    for number in (0, 1):
+        epochs = [epoch["epoch"] for epoch in curves["boosted", number]]
+        assert epochs == [9, 19][: len(epochs)]
+        assert epochs
+    assert curves["boosted", 0] != curves["boosted", 1]  # two seeds
+    assert curves["linear", 0] == []
 
 
 def members_on_validation(seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -314,13 +336,13 @@ def test_snapshots_of_two_seeds_beside_boosting(pairs: PairData, tmp_path: Path)
     trainer = TrainerConfig.model_validate(
         {**plain, "max_epochs": 4, "cycles": 2, "precision": "32-true", "crop_residues": 60}
     )
-    epochs: Epochs = []
-    context = FitContext(seed=0, threads=1, workdir=tmp_path, on_epoch=epochs.append)
+    context, curves = context_at(tmp_path, seed=0)
     train, validation = take(pairs, slice(0, 100)), take(pairs, slice(450, 500))
     model = fit(config("mean", members=members), trainer, train, validation, context)
     assert isinstance(model, Ensemble)
     assert [len(models) for models in model.members.values()] == [1, 4]
-    assert len(epochs) >= 8
+    for number in (0, 1):
+        assert [epoch["epoch"] for epoch in curves["drugban", number]] == [0, 1, 2, 3]
     few = take(pairs, slice(540, 560))
     members_scores = model.member_scores(few)
     assert len(np.unique(members_scores, axis=0)) == 5

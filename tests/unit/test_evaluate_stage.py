@@ -4,94 +4,50 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from prepared_tables import (
-    DEFAULTS,
-    FEATURE_PARAMETERS,
-    STANDARDISE,
-    section,
-    write_features,
-    write_tables,
-)
+from evaluated_models import EVALUATE, MODELS, TRAIN, tracking_at, write_inputs
+from prepared_tables import FEATURE_PARAMETERS
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, roc_auc_score
+from written_files import files_below
 
-from stages.dti.config.base import build
-from stages.dti.config.evaluate import EvaluateConfig
-from stages.dti.config.model import ModelConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.data.test_pairs import read_test_pairs
-from stages.dti.errors import ConfigError, DataError, DtiError, ModelError
 from stages.dti.evaluation.robustness import sample_rows
-from stages.dti.lifecycle.tracking import MODEL_TAG, configure
+from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure
 from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
-from stages.dti.model_folder import ModelFolder
-from stages.dti.models.base import FitContext
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
-    DRUGS,
     EVALUATION,
     EVALUATION_PLOTS,
-    INTERACTIONS,
     METRICS,
     SPLITS,
     Paths,
 )
 from stages.dti.predictor import Pair, Predictor
 from stages.dti.scoring import load_models, score
-from stages.dti.training.classical import fit_classical
-from stages.dti.training.export import finish, load_training_data
 from stages.evaluate import run
-
-EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100, robustness_pairs=40)
-TRAIN = section(TrainConfig, "train")
-MODELS: dict[str, dict[str, Any]] = {
-    "candidate": DEFAULTS["baselines"]["logistic_regression"],
-    "base_rate": DEFAULTS["baselines"]["base_rate"],
-    "nearest_neighbour": DEFAULTS["baselines"]["nearest_neighbour"],
-}
-
-
-def fit_model(root: Path, plain: dict[str, Any]) -> ModelFolder:
-    data = load_training_data(Paths(inputs=root, outputs=root))
-    config = build(ModelConfig, plain, "model").root
-    context = FitContext(seed=0, threads=1, workdir=root, on_epoch=lambda _: None)
-    model = fit_classical(config, data.train, data.validation, context)
-    return finish(model, config, data, TRAIN, STANDARDISE)
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage reads."""
     root = tmp_path_factory.mktemp("inputs")
-    write_tables(root)
-    write_features(root)
-    for name, plain in MODELS.items():
-        folder = root / (CANDIDATE if name == "candidate" else BASELINES / name)
-        folder.mkdir(parents=True)
-        fit_model(root, plain).save(folder)
+    write_inputs(root)
     return root
 
 
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
-    folder = tmp_path_factory.mktemp("mlflow")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
-        yield TrackingConfig(
-            uri=f"sqlite:///{folder}/mlflow.db",
-            experiment_prefix="test",
-            registered_model="DrugBAN",
-            system_metrics=False,
-        )
+        yield tracking_at(tmp_path_factory.mktemp("mlflow"))
 
 
 @pytest.fixture(scope="module")
@@ -113,20 +69,6 @@ def metrics(outputs: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def predictions(outputs: Path) -> pd.DataFrame:
     return pd.read_parquet(outputs / EVALUATION / "predictions.parquet")
-
-
-@pytest.fixture
-def changed(inputs: Path, tmp_path: Path) -> Path:
-    """A copy of the inputs that a test may damage."""
-    return Path(shutil.copytree(inputs, tmp_path / "changed"))
-
-
-def files_below(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_writes_the_promised_files_and_no_others(outputs: Path) -> None:
@@ -339,107 +281,6 @@ def test_models_of_other_features_get_features_of_their_own(inputs: Path) -> Non
     _, apart = score(models, test)
     for name in models:
         np.testing.assert_array_equal(apart[name].scores, together[name].scores)
-
-
-def rewrite(root: Path, artefact: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
-    change(pd.read_parquet(root / artefact)).to_parquet(root / artefact, index=False)
-
-
-def no_test_pairs(root: Path) -> None:
-    rewrite(root, SPLITS, lambda table: table.assign(split="train"))
-
-
-def lost_drug(root: Path) -> None:
-    rewrite(root, DRUGS, lambda table: table.iloc[1:])
-
-
-def broken_smiles(root: Path) -> None:
-    rewrite(root, DRUGS, lambda table: table.assign(smiles=["C1CC", *table["smiles"][1:]]))
-
-
-def baseline_called_candidate(root: Path) -> None:
-    (root / BASELINES / "base_rate").rename(root / BASELINES / "candidate")
-
-
-def incomplete_candidate(root: Path) -> None:
-    (root / CANDIDATE / "calibration.json").unlink()
-
-
-def no_baselines(root: Path) -> None:
-    shutil.rmtree(root / BASELINES)
-
-
-@pytest.mark.parametrize(
-    ("damage", "error", "message"),
-    [
-        (no_test_pairs, DataError, "no test pairs"),
-        (lost_drug, DataError, "run `dvc repro split`"),
-        (broken_smiles, DataError, "refuses .* test pairs"),
-        (baseline_called_candidate, ModelError, "rename it in the section `baselines`"),
-        (incomplete_candidate, ModelError, "calibration.json is missing"),
-        (no_baselines, DataError, "models/baselines does not exist"),
-    ],
-)
-def test_damaged_inputs_are_an_error_and_nothing_is_written(
-    damage: Callable[[Path], None],
-    error: type[DtiError],
-    message: str,
-    changed: Path,
-    tracking: TrackingConfig,
-    tmp_path: Path,
-) -> None:
-    damage(changed)
-    with pytest.raises(error, match=message):
-        run(Paths(inputs=changed, outputs=tmp_path / "out"), evaluate=EVALUATE, tracking=tracking)
-    assert files_below(tmp_path / "out") == {}
-
-
-def test_an_unusable_tracking_store_is_found_out_before_the_work(
-    inputs: Path, tracking: TrackingConfig, tmp_path: Path
-) -> None:
-    nowhere = tracking.model_copy(update={"uri": "mlruns"})
-    with pytest.raises(DtiError, match="no model registry"):
-        run(Paths(inputs=inputs, outputs=tmp_path), evaluate=EVALUATE, tracking=nowhere)
-    assert files_below(tmp_path) == {}
-
-
-def test_two_test_pairs_of_one_class_have_values_but_no_intervals(
-    changed: Path, tracking: TrackingConfig, tmp_path: Path
-) -> None:
-    labels = pd.read_parquet(changed / INTERACTIONS)["label"]
-    kept = labels.index[labels == 0][:2]
-    rewrite(
-        changed,
-        SPLITS,
-        lambda table: table.assign(split=np.where(table.index.isin(kept), "test", "train")),
-    )
-    out = tmp_path / "out"
-    run(Paths(inputs=changed, outputs=out), evaluate=EVALUATE, tracking=tracking)
-    made = json.loads((out / METRICS).read_text())["candidate"]
-    assert made["n"] == 2
-    assert made["auroc"]["value"] is None
-    assert made["auroc"]["reason"] == "the pairs hold one class"
-    assert made["brier"]["value"] is not None
-    assert made["brier"]["low"] is None
-    assert (out / EVALUATION / "pictures" / "roc.png").exists()
-    assert pd.read_csv(out / EVALUATION_PLOTS / "roc.csv").empty
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"similarity_edges": [0.0, 0.5, 0.4, 1.0]}, "must increase"),
-        ({"similarity_edges": [0.1, 1.0]}, "begin at 0 and end at 1"),
-        ({"similarity_edges": [0.0, 0.9]}, "begin at 0 and end at 1"),
-        ({"bootstrap_samples": 10}, "bootstrap_samples"),
-        ({"confidence": 1.0}, "confidence"),
-        ({"calibration_bins": 1}, "calibration_bins"),
-        ({"bootstrap_sample": 100}, "did you mean 'bootstrap_samples'"),
-    ],
-)
-def test_a_wrong_section_is_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        build(EvaluateConfig, EVALUATE.model_dump() | change, "evaluate")
 
 
 def test_no_number_in_the_reports_is_nan(outputs: Path) -> None:

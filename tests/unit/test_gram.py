@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from drugban_reference import randomise
 from drugban_sizes import drugban_of
-from sample_pairs import sample_pairs
+from sample_pairs import FEATURES, sample_pairs
 
 from stages.dti.features.store import PairData
+from stages.dti.features.targets import featurize_targets, sequences_of
 from stages.dti.models.drugban import gram
+from stages.dti.models.drugban.matrix import FEW_TARGETS
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 
@@ -57,6 +62,24 @@ def test_float32_equals_per_pair_scores(model: DrugBAN, per_pair: np.ndarray) ->
     np.testing.assert_allclose(scores, per_pair, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("residues", [3, 200])
+def test_few_targets_one_after_the_other_equal_per_pair_scores(
+    model: DrugBAN, residues: int
+) -> None:
+    """Short targets, which attend in the plain way, and long ones, which attend by their Gram."""
+    pairs = sample_pairs()
+    sequences = [text[:residues] for text in sequences_of(
+        pairs.targets.residues, pairs.targets.residue_offsets)[:FEW_TARGETS]]  # fmt: skip
+    targets, _ = featurize_targets(sequences, FEATURES)
+    drug, target = np.divmod(np.arange(len(pairs.drugs) * len(targets)), len(targets))
+    each = model.score(PairData(pairs.drugs, targets, pairs.scalers, drug, target))
+    scores = model.matrix(pairs.drugs, targets, pairs.scalers, "float32")
+    np.testing.assert_allclose(scores.ravel(), each, rtol=1e-5, atol=1e-6)
+    rough = model.matrix(pairs.drugs, targets, pairs.scalers, "bf16")
+    assert np.sqrt(np.mean((rough.ravel() - each) ** 2)) < 1e-2
+    assert np.corrcoef(rough.ravel(), each)[0, 1] > 0.99
+
+
 def test_bf16_stays_close_and_keeps_the_order(model: DrugBAN, per_pair: np.ndarray) -> None:
     scores = matrix(model, "bf16")
     assert np.sqrt(np.mean((scores - per_pair) ** 2)) < 1e-2
@@ -84,6 +107,31 @@ def test_the_bias_of_the_attention_counts(model: DrugBAN, per_pair: np.ndarray) 
         assert np.abs(matrix(model) - per_pair).max() > 1e-3
     finally:
         bias.data = kept
+
+
+def test_few_drugs_are_held_at_a_time(model: DrugBAN, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many drugs there are, only a chunk and the group it was cut from are encoded."""
+    count = len(sample_pairs().drugs)
+    held: list[weakref.ref[torch.Tensor]] = []
+    most = total = 0
+    encode = gram._encoded_drugs
+
+    def watch(*arguments: object) -> Iterator[torch.Tensor]:
+        nonlocal most, total
+        for v in encode(*arguments):  # type: ignore[arg-type]
+            held.append(weakref.ref(v))
+            total += 1
+            most = max(most, sum(len(rows) for ref in held if (rows := ref()) is not None))
+            yield v
+
+    monkeypatch.setattr(gram, "_encoded_drugs", watch)
+    monkeypatch.setattr(gram, "TARGET_BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(gram, "ENCODE_ROWS", 200)
+    monkeypatch.setattr(gram, "DRUG_CHUNK", 5)
+    matrix(model)
+    assert total > 2 * count, "one block of targets is too few"
+    atoms = int(sample_pairs().drugs.atom_offsets[-1])
+    assert 0 < most < atoms / 4
 
 
 def test_memory_is_bounded_by_the_block(model: DrugBAN, monkeypatch: pytest.MonkeyPatch) -> None:

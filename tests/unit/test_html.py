@@ -89,20 +89,28 @@ def test_a_line_chart_has_a_line_per_series_and_gaps_where_nothing_was_measured(
     nan = float("nan")
     svg = line_chart(
         [0, 1, 2, 3],
-        {"train <loss>": [1.0, 0.5, 0.25, 0.1], "val": [1.0, nan, 0.5, 0.4]},
+        {"train <loss>": [[1.0, 0.5, 0.25, 0.1]], "val": [[1.0, nan, 0.5, 0.4]]},
         x_title="epoch",
-        mark=2,
+        marks=[2],
     )
     points = re.findall(r'class="line s(\d)" points="([^"]+)"', svg)
     assert [series for series, _ in points] == ["1", "2", "2"]
     assert len(points[0][1].split()) == 4
     assert len(points[1][1].split()) == 2  # one epoch: a dot
-    assert 'class="mark"' in svg
+    assert svg.count('class="mark"') == 1
     assert "train &lt;loss&gt;" in svg
 
 
+def test_lines_of_one_name_are_drawn_alike() -> None:
+    svg = line_chart(
+        [0, 1], {"train": [[1, 2], [2, 3]], "val": [[3, 4]]}, x_title="epoch", marks=[0, 1]
+    )
+    assert re.findall(r'class="line s(\d)"', svg) == ["1", "1", "2"]
+    assert svg.count('class="mark"') == 2
+
+
 def test_a_single_epoch_is_drawn() -> None:
-    svg = line_chart([0], {"loss": [0.5]}, x_title="epoch")
+    svg = line_chart([0], {"loss": [[0.5]]}, x_title="epoch")
     assert svg.count("<polyline") == 1
     assert "nan" not in svg
 

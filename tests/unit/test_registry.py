@@ -18,7 +18,8 @@ from stages.dti.lifecycle.registry import (
     promote,
     register,
 )
-from stages.dti.lifecycle.tracking import Store, configure, training_run
+from stages.dti.lifecycle.tracking import training_run
+from stages.dti.lifecycle.tracking_store import Store, configure
 
 METRICS = {"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}}
 DECISION = {"verdict": "promoted", "summary": "m is promoted."}

@@ -2,283 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-import yaml
 from markupsafe import escape
-from prepared_tables import STANDARDISE
+from reported_results import change, report, write_results, write_training
 
-from stages.dti.atomic import write_json, write_text
-from stages.dti.config.dataset import DatasetConfig
-from stages.dti.config.environment import EnvironmentConfig
-from stages.dti.config.evaluate import EvaluateConfig
-from stages.dti.config.promote import PromoteConfig
-from stages.dti.config.report import ReportConfig
-from stages.dti.config.split import SplitConfig
-from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import make_tables
-from stages.dti.data.checks import all_checks
-from stages.dti.data.expectations import CheckResult
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.quality import document, judge
-from stages.dti.data.splits import make_split
-from stages.dti.errors import DataError
-from stages.dti.evaluation.applicability import applicability_report
-from stages.dti.evaluation.conformal import ConformalSets, coverage_report
-from stages.dti.evaluation.domain import ApplicabilityDomain
-from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
-from stages.dti.evaluation.robustness import Answers, robustness_report
-from stages.dti.evaluation.strata import stratify
-from stages.dti.lifecycle.gates import decide
-from stages.dti.paths import (
-    DECISION,
-    EVALUATION,
-    FEATURIZE_METRICS,
-    LEAKAGE,
-    METRICS,
-    PREPARE_METRICS,
-    PROMOTED,
-    REPORT,
-    ROOT,
-    TRAINING_CURVES,
-    TRAINING_METRICS,
-    VALIDATION,
-    Paths,
-)
+from stages.dti.atomic import write_text
+from stages.dti.paths import DECISION, EVALUATION, METRICS, PROMOTED
 from stages.dti.training.curves import LearningCurves
-from stages.report import run
-
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
-    "gg=="
-)
-EVALUATE = EvaluateConfig(
-    bootstrap_samples=100,
-    confidence=0.95,
-    seed=0,
-    calibration_bins=10,
-    similarity_edges=[0.0, 0.5, 0.9, 1.0],
-    robustness_pairs=40,
-)
-PROMOTE = PromoteConfig(
-    metric="auroc",
-    floor=0.7,
-    must_beat=["base_rate"],
-    must_beat_margin=0.0,
-    max_loss_to_previous=0.01,
-    golden_pairs=5,
-)
-ENVIRONMENT = EnvironmentConfig(name="dev", alias="production", promotion="automatic")
-SPLIT = SplitConfig(
-    kind="random",
-    train_fraction=0.8,
-    val_fraction=0.1,
-    test_fraction=0.1,
-    adapt_fraction=0.0,
-    seed=0,
-    cluster_drug_similarity=0.6,
-    cluster_target_similarity=0.4,
-    max_overlap_fraction=0.0,
-)
-REPORTED = ReportConfig(title="Drug-target interaction pipeline")
-
-
-def section(name: str) -> dict[str, Any]:
-    loaded = yaml.safe_load((ROOT / f"conf/{name}.yaml").read_text(encoding="utf-8"))
-    assert isinstance(loaded, dict)
-    return loaded
-
-
-def interactions_of(generator: np.random.Generator, drugs: int, targets: int) -> pd.DataFrame:
-    """Every drug against every target, labelled at random."""
-    pairs = [(f"D{d}", f"T{t}") for d in range(drugs) for t in range(targets)]
-    table = pd.DataFrame(pairs, columns=["drug_key", "target_key"])
-    table["label"] = (generator.random(len(table)) < 0.3).astype(np.int8)
-    table["published_split"] = None
-    return table
-
-
-def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFrame:
-    """Write the results of `validate`, `prepare`, `split`, `featurize`; return the test pairs."""
-    dataset = DatasetConfig.model_validate(section("dataset/sample"))
-    config = ValidateConfig.model_validate(section("validate/default"))
-    interactions = interactions_of(generator, 40, 30)
-    drugs = pd.DataFrame(
-        {
-            "drug_key": [f"D{d}" for d in range(40)],
-            "smiles": ["C" * (1 + d % 8) + "c1ccccc1" + "O" * (d // 8) for d in range(40)],
-        }
-    )
-    letters = np.array(list("ACDEFGHIKLMNPQRSTVWY"))
-    targets = pd.DataFrame(
-        {
-            "target_key": [f"T{t}" for t in range(30)],
-            "sequence": ["".join(generator.choice(letters, 60)) for _ in range(30)],
-        }
-    )
-    records = (
-        interactions.merge(drugs)
-        .merge(targets)
-        .assign(
-            source=next(iter(dataset.sources)),
-            file="interactions.csv",
-            source_row=range(1, len(interactions) + 1),
-            affinity=lambda table: 11.0 + 2 * table["label"],
-            relation="=",
-            affinity_text=None,
-            label_text=None,
-            refusal=None,
-        )
-        .rename(columns={"drug_key": "drug_id", "target_key": "target_id"})
-        .assign(label=np.nan)
-    )
-    rows = len(records)
-    found = [
-        CheckResult(check, True, 0.999, rows, 1, ({"source": "s", "found": "no SMILES"},))
-        if check.kind == "share"
-        else CheckResult(check, True, 0.3 if check.kind == "mean" else rows)
-        for check in all_checks(config)
-    ]
-    quality = judge(make_tables(records, dataset, config), found, config)
-    write_json(root / VALIDATION / "validation.json", document(quality, dataset.name))
-    write_json(
-        root / PREPARE_METRICS,
-        {
-            "rows_read": rows + 30,
-            "rows_rejected": 20,
-            "rows_merged": 10,
-            "pairs": rows,
-            "drugs": 40,
-            "targets": 30,
-            "positives": int(interactions["label"].sum()),
-            "prevalence": float(interactions["label"].mean()),
-            "label_conflicts": 0,
-            "published_split_conflicts": 0,
-            "rejected_by_reason": {"invalid_smiles": 15, "undecided_affinity": 5},
-        },
-    )
-    splits = interactions[["drug_key", "target_key"]].copy()
-    splits["split"] = make_split(interactions, drugs, targets, SPLIT)
-    write_json(root / LEAKAGE, leakage_report(splits, interactions, drugs, targets, SPLIT))
-    write_json(
-        root / FEATURIZE_METRICS,
-        {
-            "drugs": 40,
-            "drugs_rejected": 0,
-            "drugs_in_train": 39,
-            "atoms": 12345,
-            "bonds": 600,
-            "targets": 30,
-            "targets_rejected": 0,
-            "targets_in_train": 30,
-            "targets_cut": 3,
-            "residues": 1800,
-        },
-    )
-    test = interactions[splits["split"] == "test"].reset_index(drop=True)
-    return (
-        test.merge(drugs)
-        .merge(targets)
-        .assign(
-            drug_seen=generator.random(len(test)) < 0.8,
-            target_seen=True,
-            scaffold_seen=generator.random(len(test)) < 0.9,
-            drug_similarity=generator.random(len(test)),
-            domain_distance=generator.random(len(test)) * 1.5,
-        )
-    )
-
-
-def unmoved(smiles: Sequence[str], sequences: Sequence[str]) -> Answers:
-    """A model that refuses salts and says the same of everything else."""
-    reasons = ["a salt" if "." in text else None for text in smiles]
-    return Answers(reasons, np.zeros(len(smiles)), np.full(len(smiles), 0.5))
-
-
-def write_model_results(
-    root: Path, test: pd.DataFrame, generator: np.random.Generator, skill: float
-) -> dict[str, Any]:
-    """Write the results of `train`, `evaluate` and `promote`; return the metrics."""
-    labels = test["label"].to_numpy()
-
-    def output(skill: float) -> ModelOutput:
-        scores = skill * labels + generator.normal(size=len(labels))
-        return ModelOutput(scores, 1 / (1 + np.exp(-scores)), 0.6)
-
-    constant = ModelOutput(np.zeros(len(labels)), np.full(len(labels), 0.3), 0.5)
-    outputs = {
-        "candidate": output(skill),
-        "base_rate": constant,
-        "gradient_boosting": output(1.6),
-    }
-    comparison = Comparison(labels, outputs, EVALUATE)
-    sets = ConformalSets(0.9, positives=40, negatives=100, active_from=0.4, inactive_to=0.7)
-
-    def table(name: str) -> dict[str, Any]:
-        covered = coverage_report(
-            sets, outputs[name].probabilities, labels.astype(bool), EVALUATE.confidence
-        )
-        return comparison.table(name) | {"conformal": covered}
-
-    baselines = [name for name in outputs if name != "candidate"]
-    metrics = {
-        "candidate": {"model": "drugban"} | table("candidate"),
-        "baselines": {name: table(name) for name in baselines},
-        "differences": {
-            name: {metric: comparison.difference("candidate", name, metric) for metric in RANKING}
-            for name in baselines
-        },
-        "test": counts(labels.astype(bool))
-        | {"drugs": test["drug_key"].nunique(), "targets": test["target_key"].nunique()},
-    }
-    write_json(root / METRICS, metrics)
-    write_json(root / EVALUATION / "strata.json", stratify(test, outputs, EVALUATE))
-    write_json(
-        root / EVALUATION / "applicability.json",
-        applicability_report(test, outputs["candidate"], ApplicabilityDomain(0.4, 0.35), EVALUATE),
-    )
-    write_json(
-        root / EVALUATION / "robustness.json",
-        robustness_report(test, outputs["candidate"], unmoved, STANDARDISE, EVALUATE),
-    )
-    (root / EVALUATION / "pictures").mkdir()
-    for name in ("roc", "reliability"):
-        (root / EVALUATION / "pictures" / f"{name}.png").write_bytes(PIXEL)
-    decision = decide(metrics, "0" * 64, None, PROMOTE, ENVIRONMENT)
-    write_json(root / DECISION, decision.to_dict())
-
-    curves = LearningCurves(monitor="auroc")
-    for epoch in range(6):
-        loss = {"train_loss": 0.7 - 0.05 * epoch, "val_loss": 0.7 - 0.03 * epoch}
-        curves.add({"epoch": epoch, "val_auroc": 0.6 + 0.04 * epoch, **loss})
-    summary = {"val_pairs": 120, "val_auroc": 0.8, "val_auprc": 0.6}
-    write_json(root / TRAINING_METRICS, {"model": "drugban"} | curves.summary() | summary)
-    curves.save(root / TRAINING_CURVES)
-    return metrics
-
-
-def write_results(root: Path, skill: float = 1.8) -> Paths:
-    """Write everything that the report reads; ``skill`` is the candidate's."""
-    generator = np.random.default_rng(0)
-    test = write_data_results(root, generator)
-    write_model_results(root, test, generator, skill)
-    card = "# Model card: drugban\n\n| a | b |\n| --- | --- |\n| 1 | <script>alert(1)</script> |\n"
-    write_text(root / PROMOTED / "MODEL_CARD.md", card)
-    return Paths(inputs=root, outputs=root)
-
-
-def report(root: Path) -> str:
-    run(Paths(inputs=root, outputs=root), report=REPORTED, evaluate=EVALUATE)
-    return (root / REPORT).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -297,12 +32,6 @@ def copy(results: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def html(results: Path) -> str:
     return report(results)
-
-
-def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
-    values = json.loads(path.read_text(encoding="utf-8"))
-    edit(values)
-    write_json(path, values)
 
 
 def test_it_needs_no_network_and_no_script(html: str) -> None:
@@ -425,9 +154,47 @@ def test_an_environment_that_promotes_nothing_is_told_apart(copy: Path) -> None:
 
 
 def test_a_model_without_steps_has_no_curves(copy: Path) -> None:
-    LearningCurves(monitor="auroc").save(copy / TRAINING_CURVES)
-    change(copy / TRAINING_METRICS, lambda found: found.update(epochs=0, best_epoch=None))
+    write_training(copy, "base_rate", LearningCurves("base_rate", monitor="auroc"))
     assert "no learning curves" in report(copy)
+
+
+def test_an_ensembles_fits_are_shown_one_by_one(copy: Path) -> None:
+    curves = LearningCurves("ensemble", monitor="auroc")
+    curves.of_member("1", 0)  # a name that looks like a number, of a model without steps
+    for member, fits, spacing in (("drugban", 11, 1), ("null", 1, 10)):
+        for number in range(fits):
+            curve = curves.of_member(member, number)
+            for step in range(1, 4 + number % 2):
+                values = {"train_loss": 1 / step, "val_loss": 2 / step, "val_auroc": 0.5}
+                curve.add({"epoch": step * spacing - 1, **values})
+    write_training(copy, "ensemble", curves)
+    page = report(copy)
+    section = page[page.index('id="training"') : page.index('id="split"')]
+    rows = re.findall(r'<th scope="row">(\w+)</th>' + r'<td class="n">([^<]*)</td>' * 3, section)
+    assert rows == [
+        ("1", "0", "0", "–"),
+        *(("drugban", str(number), str(3 + number % 2), "0") for number in range(11)),
+        ("null", "0", "30", "9"),
+    ]
+    figures = {
+        re.sub(" <small>.*", "", caption): svg
+        for caption, svg in re.findall(r"<figcaption>(.*?)</figcaption>(.*?)</figure>", section)
+    }
+    titles = [f"{curve}: {member}" for curve in ("Loss", "AUROC on validation")
+              for member in ("drugban", "null")]  # fmt: skip
+    assert list(figures) == titles
+    drawn = re.findall(r'class="line s(\d)"', figures["Loss: drugban"])
+    assert drawn == ["1"] * 11 + ["2"] * 11
+    assert figures["Loss: drugban"].count('class="mark"') == 11
+    assert ">29<" in figures["Loss: null"]
+
+
+def test_the_fits_of_a_single_member_need_no_name(copy: Path) -> None:
+    curves = LearningCurves("ensemble", monitor="auroc")
+    for number in (0, 1):
+        curves.of_member("drugban", number).add({"epoch": 0, "val_auroc": 0.5})
+    write_training(copy, "ensemble", curves)
+    assert "<figcaption>AUROC on validation</figcaption>" in report(copy)
 
 
 def test_a_metric_without_value_is_a_dash(copy: Path) -> None:
@@ -435,53 +202,3 @@ def test_a_metric_without_value_is_a_dash(copy: Path) -> None:
     change(copy / METRICS, lambda metrics: metrics["candidate"].update(mcc=nothing))
     page = report(copy)
     assert 'title="the pairs hold one class">–' in page
-
-
-def test_a_missing_key_names_its_file(copy: Path) -> None:
-    change(copy / METRICS, lambda metrics: metrics["candidate"]["auroc"].pop("low"))
-    with pytest.raises(DataError, match=r"reports/metrics\.json has no 'candidate\.auroc\.low'"):
-        report(copy)
-
-
-def test_a_key_missing_for_a_template_names_its_file(copy: Path) -> None:
-    change(copy / PREPARE_METRICS, lambda found: found.pop("rows_merged"))
-    with pytest.raises(DataError, match=r"reports/prepare_metrics\.json has no 'rows_merged'"):
-        report(copy)
-
-
-@pytest.mark.parametrize(
-    "artefact",
-    [
-        LEAKAGE,
-        DECISION,
-        *(EVALUATION / f"{name}.json" for name in ("strata", "applicability", "robustness")),
-    ],
-)
-def test_a_missing_file_is_named(copy: Path, artefact: Path) -> None:
-    (copy / artefact).unlink()
-    with pytest.raises(DataError, match=re.escape(str(artefact))):
-        report(copy)
-
-
-def test_a_broken_file_is_named(copy: Path) -> None:
-    write_text(copy / METRICS, "{")
-    with pytest.raises(DataError, match=r"reports/metrics\.json is no JSON"):
-        report(copy)
-
-
-def test_a_promoted_folder_without_a_card_is_refused(copy: Path) -> None:
-    (copy / PROMOTED / "MODEL_CARD.md").unlink()
-    with pytest.raises(DataError, match=r"MODEL_CARD\.md"):
-        report(copy)
-
-
-def test_curves_of_another_form_are_refused(copy: Path) -> None:
-    write_text(copy / TRAINING_CURVES / "loss.csv", "step,loss\n0,1\n")
-    with pytest.raises(DataError, match=r"loss\.csv has the columns step, loss"):
-        report(copy)
-
-
-def test_missing_pictures_are_refused(copy: Path) -> None:
-    shutil.rmtree(copy / EVALUATION / "pictures")
-    with pytest.raises(DataError, match="holds no picture"):
-        report(copy)

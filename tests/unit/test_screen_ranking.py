@@ -74,6 +74,18 @@ class Rounded(Model):
         raise NotImplementedError
 
 
+class Counting(Rounded):
+    """A model that notes how many pairs it scores each time."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.scored: list[int] = []
+
+    def score(self, pairs: PairData) -> NDArray[np.float64]:
+        self.scored.append(len(pairs))
+        return super().score(pairs)
+
+
 class Flat(Rounded):
     """A model whose matrix tells no drug from another."""
 
@@ -183,6 +195,20 @@ def test_drugs_that_rounding_makes_equal_are_all_scored_exactly(
     target = Target(target_id=known[0])
     assert len(set(library)) > 10 + MARGIN
     assert flat.rank(library, target, 10) == predictor.rank(library, target, 10)
+
+
+def test_no_candidate_is_scored_twice_while_it_is_not_certain(
+    predictor: Predictor, library: list[str], known: list[str]
+) -> None:
+    flat = with_matrix_of(Flat, predictor)
+    counting = Counting(flat.content.model)
+    flat = Predictor(replace(flat.content, model=counting), "")
+    drugs = flat.ready_drugs(library)
+    flat.rank(drugs, Target(target_id=known[0]), 10)
+    *candidates, answers = counting.scored
+    assert len(candidates) > 1
+    assert sum(candidates) == len(drugs.texts)
+    assert answers == 10
 
 
 def test_a_library_featurised_in_processes_ranks_alike(

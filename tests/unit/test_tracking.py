@@ -16,19 +16,17 @@ import pytest
 from stages.dti.atomic import write_json
 from stages.dti.config.split import SplitConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.errors import DataError, DtiError
+from stages.dti.errors import DtiError
 from stages.dti.lifecycle import tracking_uri as uri_module
-from stages.dti.lifecycle.provenance import artefact_hashes, file_sha256, folder_sha256, git_commit
+from stages.dti.lifecycle.provenance import folder_sha256, git_commit
 from stages.dti.lifecycle.registry import fetch, promote, register
 from stages.dti.lifecycle.tracking import (
-    MODEL_TAG,
-    configure,
-    find_training_run,
     flat_metrics,
     flat_params,
     log_evaluation,
     training_run,
 )
+from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure, find_training_run
 from stages.dti.lifecycle.tracking_uri import tracking_uri
 
 SPLIT = SplitConfig(
@@ -274,47 +272,6 @@ def test_flat_names() -> None:
     assert len(flat_params({"long": "x" * 10_000})["long"]) == 6000
     assert flat_metrics({"model": "m", "ok": True, "f1": {"value": 1, "low": None}}) == {"f1": 1.0}
     assert flat_metrics({"value": 2}) == {"value": 2.0}
-
-
-def test_hash_of_a_folder_is_that_of_names_and_bytes(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder, names in ((one, "ab"), (two, "ba")):
-        (folder / "deep").mkdir(parents=True)
-        for name in names:
-            (folder / "deep" / name).write_text(name)
-    assert folder_sha256(one) == folder_sha256(two)
-    assert artefact_hashes({"x": one, "f": one / "deep/a"}) == {
-        "f": file_sha256(one / "deep/a"),
-        "x": folder_sha256(one),
-    }
-    (two / "deep/a").rename(two / "deep/c")
-    assert folder_sha256(one) != folder_sha256(two)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no files"):
-        folder_sha256(tmp_path / "empty")
-
-
-def test_commit_and_whether_the_code_differs_from_it(tmp_path: Path) -> None:
-    assert git_commit(tmp_path).commit is None
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-    git("init", "-q")
-    (tmp_path / "stages").mkdir()
-    (tmp_path / "stages/code.py").write_text("x = 1\n")
-    git("add", ".")
-    git("commit", "-qm", "first")
-    state = git_commit(tmp_path)
-    assert state.commit == git("rev-parse", "HEAD")
-    assert not state.dirty
-    (tmp_path / "dvc.lock").write_text("written while the stages run")
-    assert not git_commit(tmp_path).dirty
-    (tmp_path / "stages/code.py").write_text("x = 2\n")
-    assert git_commit(tmp_path).dirty
 
 
 def test_importing_the_module_imports_no_mlflow() -> None:

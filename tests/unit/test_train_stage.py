@@ -85,7 +85,11 @@ def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root:
     metrics = json.loads((root / TRAINING_METRICS).read_text())
     assert metrics["model"] == "gradient_boosting"
     assert 0.5 < metrics["val_auroc"] <= 1
-    assert len(pd.read_csv(root / TRAINING_CURVES / "auroc.csv")) == metrics["epochs"]
+    assert set(metrics) == {"model", "epochs", "best_epoch", "val_pairs", "val_auroc", "val_auprc"}
+    curve = pd.read_csv(root / TRAINING_CURVES / "auroc.csv")
+    assert curve["member"].unique().tolist() == ["gradient_boosting"]
+    assert curve["epoch"].max() + 1 == metrics["epochs"]
+    assert metrics["best_epoch"] == curve["epoch"][curve["value"].idxmax()]
 
     predictor = Predictor.load(root / CANDIDATE)
     (known,) = predictor.content.reference.targets["target_id"][:1]
@@ -101,6 +105,37 @@ def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root:
     assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
     tags = dict(database.execute("select key, value from tags").fetchall())
     assert tags["model_sha256"] == folder_sha256(root / CANDIDATE)
+
+
+def test_the_fits_of_an_ensemble_are_reported_one_by_one(root: Path) -> None:
+    boosted = DEFAULTS["baselines"]["gradient_boosting"] | {"trees": 20}
+    linear = DEFAULTS["baselines"]["logistic_regression"]
+    ensemble = {
+        "name": "ensemble",
+        "combine": "mean",
+        "inverse_regularisation": 1.0,
+        "members": {
+            "boosted": {"config": boosted, "seeds": 2, "snapshots": 1},
+            "linear": {"config": linear, "seeds": 1, "snapshots": 1},
+        },
+    }
+    start_train(root, ensemble)
+    metrics = json.loads((root / TRAINING_METRICS).read_text())
+    assert set(metrics) == {"model", "members", "val_pairs", "val_auroc", "val_auprc"}
+    assert set(metrics["members"]["boosted"]) == {"0", "1"}
+    assert metrics["members"]["linear"] == {"0": {"epochs": 0, "best_epoch": None}}
+    curve = pd.read_csv(root / TRAINING_CURVES / "auroc.csv")
+    assert set(curve["member"]) == {"boosted"}
+    logged = sqlite3.connect(root / "mlflow.db").execute("select key, step, value from metrics")
+    steps = {(key, step): value for key, step, value in logged}
+    for number, of_fit in curve.groupby("fit"):
+        fit = metrics["members"]["boosted"][str(number)]
+        assert 10 <= fit["epochs"] <= 20
+        assert fit["best_epoch"] == of_fit["epoch"][of_fit["value"].idxmax()]
+        for row in of_fit.itertuples():
+            recorded = steps[f"members.boosted.{number}.val_auroc", row.epoch]
+            assert recorded == pytest.approx(row.value, abs=1e-6)
+    assert not any(key.startswith("val_auroc") and step for key, step in steps)
 
 
 def test_the_test_part_leaves_no_trace_in_the_model(root: Path) -> None:

@@ -17,8 +17,8 @@ from stages.dti.compose import compose
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
-from stages.dti.models.drugban.attention import BilinearAttention
-from stages.dti.training.curves import LearningCurves
+from stages.dti.models.drugban.network import Classifier
+from stages.dti.training.curves import LearningCurve, LearningCurves
 from stages.dti.training.drugban import fit_drugban, precision_here
 
 SMALL = drugban_of(
@@ -126,14 +126,13 @@ def test_every_step_computes_in_the_precision_that_was_chosen(
     expected: torch.dtype,
 ) -> None:
     seen = []
-    project = BilinearAttention.project_drugs
+    classify = Classifier.forward
 
-    def watch(self: BilinearAttention, atoms: torch.Tensor) -> torch.Tensor:
-        v = project(self, atoms)
-        seen.append((self.training, v.dtype))
-        return v
+    def watch(self: Classifier, joint: torch.Tensor) -> torch.Tensor:
+        seen.append((self.training, self.linears[0](joint).dtype))
+        return classify(self, joint)
 
-    monkeypatch.setattr(BilinearAttention, "project_drugs", watch)
+    monkeypatch.setattr(Classifier, "forward", watch)
     fit(pairs, tmp_path, slice(0, 48), slice(48, 100), max_epochs=1, precision=precision)
     assert set(seen) == {(True, expected), (False, expected)}
 
@@ -145,20 +144,55 @@ def test_precision_follows_the_choice_or_the_processor() -> None:
 
 
 def test_learning_curves_find_the_best_epoch_and_write_one_row_per_metric(tmp_path: Path) -> None:
-    curves = LearningCurves(monitor="loss")
+    curves = LearningCurves("drugban", monitor="loss")
     for epoch, loss in enumerate([0.7, 0.5, 0.6]):
-        curves.add({"epoch": float(epoch), "train_loss": loss / 2, "val_loss": loss})
+        curves.own.add({"epoch": float(epoch), "train_loss": loss / 2, "val_loss": loss})
     assert curves.summary() == {"epochs": 3, "best_epoch": 1}
     curves.save(tmp_path / "curves")
     table = pd.read_csv(tmp_path / "curves/loss.csv")
-    assert table.columns.tolist() == ["epoch", "metric", "value"]
+    assert table.columns.tolist() == ["member", "fit", "epoch", "metric", "value"]
+    assert table[["member", "fit"]].drop_duplicates().values.tolist() == [["drugban", 0]]
     assert table.query("metric == 'val_loss'")["value"].tolist() == [0.7, 0.5, 0.6]
     assert pd.read_csv(tmp_path / "curves/auroc.csv").empty
-    assert LearningCurves(monitor="auroc").summary() == {"epochs": 0, "best_epoch": None}
+    nothing = LearningCurves("base_rate", monitor="auroc")
+    assert nothing.summary() == {"epochs": 0, "best_epoch": None}
 
 
 def test_the_higher_auroc_wins_and_the_earlier_of_equals() -> None:
-    curves = LearningCurves(monitor="auroc")
+    curve = LearningCurve(monitor="auroc")
     for epoch, value in enumerate([0.6, 0.8, 0.8, np.float64(0.7)]):
-        curves.add({"epoch": float(epoch), "val_auroc": float(value)})
-    assert curves.summary()["best_epoch"] == 1
+        curve.add({"epoch": float(epoch), "val_auroc": float(value)})
+    assert curve.summary()["best_epoch"] == 1
+
+
+def test_an_ensembles_curves_are_kept_fit_by_fit(tmp_path: Path) -> None:
+    curves = LearningCurves("ensemble", monitor="auroc")
+    for number, values in enumerate([[0.6, 0.9], [0.8, 0.7, 0.75]]):
+        curve = curves.of_member("drugban", number)
+        for epoch, value in enumerate(values):
+            curve.add({"epoch": float(epoch), "val_auroc": value})
+    curves.of_member("linear", 0)
+    boosted = curves.of_member("boosted", 0)
+    for trees, value in ((10, 0.7), (20, 0.6)):
+        boosted.add({"epoch": trees - 1.0, "val_auroc": value})
+    assert curves.summary() == {
+        "members": {
+            "drugban": {
+                "0": {"epochs": 2, "best_epoch": 1},
+                "1": {"epochs": 3, "best_epoch": 0},
+            },
+            "linear": {"0": {"epochs": 0, "best_epoch": None}},
+            "boosted": {"0": {"epochs": 20, "best_epoch": 9}},
+        }
+    }
+    curves.save(tmp_path / "curves")
+    table = pd.read_csv(tmp_path / "curves/auroc.csv")
+    assert table[["member", "fit", "epoch"]].values.tolist() == [
+        ["drugban", 0, 0],
+        ["drugban", 0, 1],
+        ["drugban", 1, 0],
+        ["drugban", 1, 1],
+        ["drugban", 1, 2],
+        ["boosted", 0, 9],
+        ["boosted", 0, 19],
+    ]

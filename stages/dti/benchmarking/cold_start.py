@@ -22,8 +22,8 @@ def main(model_folder: Path, drugs: int, target_id: str) -> None:
     from stages.dti.benchmarking.worker import peak_memory_mib
     from stages.dti.predictor import Predictor, Target
 
-    predictor = Predictor.load(model_folder)
-    library = predictor.ready_drugs(chembl_drugs()["smiles"].tolist()[:drugs], processes=None)
+    smiles = chembl_drugs()["smiles"].tolist()[:drugs]
+    predictor, library = Predictor.load_with_library(model_folder, smiles)
     for ranked in predictor.rank(library, Target(target_id=target_id), TOP_K):
         print(ranked.rank, ranked.prediction.smiles, ranked.prediction.score)
     print(peak_memory_mib())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PairData
+from stages.dti.features.targets import featurize_targets
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.training.export import TrainingData, finish
@@ -65,10 +68,24 @@ class Inputs:
         pairs = reference.pairs[rows].tolist()
         return [(reference.smiles[drug], sequences[target]) for drug, target in pairs]
 
+    def pair_data(self, pairs: Sequence[tuple[str, str]]) -> PairData:
+        """Return pairs of SMILES and sequence with their features; labels alternate."""
+        smiles, sequences = (list(dict.fromkeys(texts)) for texts in zip(*pairs, strict=True))
+        drugs, _ = featurize_drugs(smiles, self.data.features, with_descriptors=False)
+        targets, _ = featurize_targets(sequences, self.data.features)
+        drug, target = np.array([(smiles.index(d), sequences.index(t)) for d, t in pairs]).T
+        labels = (np.arange(len(pairs)) % 2).astype(np.float32)
+        return PairData(drugs, targets, self.data.train.scalers, drug, target, labels)
+
+    def screened_drugs(self, count: int) -> list[str]:
+        """Return ``count`` approved drugs; where there are fewer, training drugs too."""
+        approved = set(self.library)
+        others = (text for text in self.data.reference.smiles if text not in approved)
+        return [*self.library, *others][:count]
+
     def target_sequences(self, count: int) -> list[str]:
-        """Return the sequences of the first ``count`` training targets, or of all."""
-        targets = self.data.reference.targets
-        sequences: list[str] = targets.loc[targets["in_train"], "sequence"].tolist()
+        """Return the sequences of the first ``count`` targets of the data, or of all."""
+        sequences: list[str] = self.data.reference.targets["sequence"].tolist()
         return sequences[:count]
 
 

@@ -145,12 +145,13 @@ def prepare_encoding(work: Encoding) -> Run:
 
     def run() -> None:
         with torch.inference_mode(), autocast(work.precision):
+            joiner = network.interaction.joiner()
             if isinstance(work.features, DrugFeatures):
                 drugs = network.drug_encoder.collect(work.features, rows, work.scalers)
-                network.encode_drugs(drugs)
+                network.encode_drugs(drugs, joiner)
             else:
                 targets = network.target_encoder.collect(work.features, rows, work.scalers)
-                network.attention.project_targets(network.target_encoder(targets))
+                joiner.target(network.target_encoder(targets))
 
     return run
 

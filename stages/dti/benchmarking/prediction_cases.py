@@ -119,12 +119,7 @@ def _predicting_group(
 
 
 def _counts(inputs: Inputs, pairs: list[tuple[str, str]]) -> PairCounts:
-    smiles, sequences = (list(dict.fromkeys(texts)) for texts in zip(*pairs, strict=True))
-    drugs, _ = featurize_drugs(smiles, inputs.data.features)
-    targets, _ = featurize_targets(sequences, inputs.data.features)
-    drug, target = np.array([(smiles.index(d), sequences.index(t)) for d, t in pairs]).T
-    data = PairData(drugs, targets, inputs.data.train.scalers, drug, target)
-    return PairCounts.of(data, np.arange(len(pairs)))
+    return PairCounts.of(inputs.pair_data(pairs), np.arange(len(pairs)))
 
 
 def prepare_prediction(work: Predicting) -> Run:
@@ -145,7 +140,8 @@ def prepare_reference_prediction(work: Predicting) -> Run:
     reference = with_weights_of(*_network(predictor))
 
     def run() -> None:
-        drugs, _ = featurize_drugs([smiles for smiles, _ in work.pairs], features)
+        smiles = [text for text, _ in work.pairs]
+        drugs, _ = featurize_drugs(smiles, features, with_descriptors=False)
         targets, _ = featurize_targets([sequence for _, sequence in work.pairs], features)
         rows = np.arange(len(work.pairs))
         data = PairData(drugs, targets, predictor.content.scalers, rows, rows)
@@ -158,12 +154,12 @@ def prepare_reference_prediction(work: Predicting) -> Run:
 
 
 def screen_case(inputs: Inputs) -> Case:
-    """Approved drugs against the training targets, encoding included."""
+    """Approved drugs, and then training drugs, against the data's targets, encoding included."""
     settings, groups = inputs.settings, []
     for drug_count, target_count in zip(
         settings.sizes.screen_drugs, settings.sizes.screen_targets, strict=True
     ):
-        smiles = inputs.library[:drug_count]
+        smiles = inputs.screened_drugs(drug_count)
         sequences = inputs.target_sequences(target_count)
         whole = _screening(inputs, smiles, sequences)
         part = _screening(
@@ -176,6 +172,7 @@ def screen_case(inputs: Inputs) -> Case:
             Group(
                 {
                     "drugs": len(whole.drugs),
+                    "approved_drugs": min(len(whole.drugs), len(inputs.library)),
                     "targets": len(whole.targets),
                     "drug_target_pairs": _work(whole),
                 },
@@ -217,7 +214,7 @@ def screen_case(inputs: Inputs) -> Case:
 
 def _screening(inputs: Inputs, smiles: list[str], sequences: list[str]) -> Screening:
     features = inputs.data.features
-    drugs, _ = featurize_drugs(smiles, features, processes=None)
+    drugs, _ = featurize_drugs(smiles, features, with_descriptors=False, processes=None)
     targets, _ = featurize_targets(sequences, features)
     settings = inputs.settings
     return Screening(

@@ -27,12 +27,8 @@ from stages.dti.process import LIBRARY_SETTINGS
 
 BUSY_PROCESSES = (0, 1)
 
-ALTERNATIVES = {
-    # oneDNN keeps what it prepared for each shape of a product, 1,024 of them by default. While no
-    # two batches had the same shapes this cost gigabytes and saved nothing; with tiles it is small.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
-}
-"""Settings that ``process.py`` does not make, tried on top of those that it makes."""
+ALTERNATIVES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16"}
+"""Other values of the settings that ``process.py`` makes, tried in their place."""
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ import logging
 import time
 from typing import Any
 
-from stages.dti.benchmarking.cases import TIMED
+from stages.dti.benchmarking.cases import TABLES, TIMED
 from stages.dti.benchmarking.inputs import Inputs
 from stages.dti.benchmarking.machine import Surroundings, describe_machine, matrix_peak
 from stages.dti.benchmarking.measure import measure_case
-from stages.dti.benchmarking.process_cases import profile_step
 from stages.dti.benchmarking.worker import in_process
 
 DIGITS = 4
@@ -29,8 +28,8 @@ def measure(inputs: Inputs) -> dict[str, Any]:
     for done, name in enumerate(settings.cases):
         logger.info("%s (%d of %d)", name, done + 1, len(settings.cases))
         left = max(0.0, settings.budget_s - (time.monotonic() - started))
-        if name == "profile":
-            cases[name] = profile_step(inputs)
+        if name in TABLES:
+            cases[name] = TABLES[name](inputs)
         else:
             share = left / (len(settings.cases) - done)
             cases[name] = measure_case(TIMED[name](inputs), threads, settings.repeats, share, peak)

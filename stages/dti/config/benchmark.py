@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from stages.dti.config.base import Section
 
 CaseName = Literal[
+    "parity",
     "encode_drugs",
     "encode_targets",
     "train_step",
@@ -16,6 +17,7 @@ CaseName = Literal[
     "predict_one",
     "predict_batch",
     "screen",
+    "screen_precision",
     "featurize",
     "cold_start",
     "process_settings",
@@ -34,8 +36,12 @@ class BenchmarkSizes(Section):
     step_pairs: Sizes = Field(description="batch sizes of a training step")
     epoch_pairs: Sizes = Field(description="training pairs of an epoch; all, if there are fewer")
     predicted_pairs: Sizes
-    screen_drugs: Sizes = Field(description="approved drugs; all, if there are fewer")
-    screen_targets: Sizes = Field(description="one for each of screen_drugs")
+    screen_drugs: Sizes = Field(
+        description="approved drugs, then training drugs; all, if there are fewer"
+    )
+    screen_targets: Sizes = Field(
+        description="one for each of screen_drugs; all of the data, if there are fewer"
+    )
     molecules: Sizes = Field(description="that are featurised")
     cold_drugs: Sizes = Field(description="approved drugs that a fresh process ranks")
 

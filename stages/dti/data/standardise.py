@@ -53,6 +53,8 @@ def standardise_smiles(smiles: str, config: StandardiseConfig) -> str:
         raise InvalidInputError("the SMILES is empty")
     with rdBase.BlockLogs():
         forms = [_standardise_once(text, config)]
+        if forms[0] == text:
+            return text
         while (following := _standardise_once(forms[-1], config)) not in forms:
             forms.append(following)
     return min(forms[forms.index(following) :])
@@ -106,7 +108,7 @@ def _standardise_once(smiles: str, config: StandardiseConfig) -> str:
     molecule = parse_smiles(smiles)
     if config.keep_largest_fragment and "." in smiles:
         molecule = _largest_fragment()(molecule)
-    if config.neutralise_charges:
+    if config.neutralise_charges and molecule.HasSubstructMatch(_charged()):
         molecule = _uncharge()(molecule)
     if not config.keep_stereochemistry:
         Chem.RemoveStereochemistry(molecule)
@@ -145,6 +147,11 @@ def _parse_failure(smiles: str) -> str:
 @cache
 def _placeholder() -> Chem.Mol:
     return Chem.MolFromSmarts("[#0]")
+
+
+@cache
+def _charged() -> Chem.Mol:
+    return Chem.MolFromSmarts("[!+0]")
 
 
 @cache

@@ -1,6 +1,7 @@
 """From a model's score to a probability, and from a probability to a yes or no.
 
 Both are chosen on validation pairs alone, and stored as plain numbers in the model's folder.
+scikit-learn is imported where something is fitted: whoever only predicts need not wait for it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,6 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from stages.dti.errors import DataError, ModelError, nearest
 
@@ -196,6 +195,8 @@ def _threshold_values(
 
 
 def _fit_platt(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Calibration:
+    from sklearn.linear_model import LogisticRegression
+
     positives = int(positive.sum())
     negatives = len(positive) - positives
     target = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
@@ -217,6 +218,8 @@ def _fit_platt(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Cali
 
 
 def _fit_isotonic(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Calibration:
+    from sklearn.isotonic import IsotonicRegression
+
     model = IsotonicRegression(y_min=0.0, y_max=1.0).fit(scores, positive.astype(np.float64))
     return Calibration(
         "isotonic",

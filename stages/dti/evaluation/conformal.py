@@ -12,6 +12,8 @@ of another, so a cold split strains it; and where the pairs it is fitted on also
 epoch, the calibration or an ensemble's weights, the probabilities are a little too good on them.
 ``train.conformal_fraction`` sets pairs aside that served nothing else. ``coverage_report`` measures
 what became of the promise on the test pairs.
+
+scipy.stats is imported where coverage is measured: whoever only predicts need not wait for it.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import betabinom, binomtest
 
 PredictionSet = Literal["interacts", "no_interaction", "either", "neither"]
 
@@ -139,6 +140,8 @@ def share(true: NDArray[np.bool_], confidence: float) -> dict[str, Any]:
     """Return ``{"n", "value", "low", "high"}``: the share of true ones, with its exact interval."""
     if not len(true):
         return {"n": 0, "value": None, "low": None, "high": None}
+    from scipy.stats import binomtest
+
     interval = binomtest(int(true.sum()), len(true)).proportion_ci(confidence, method="exact")
     return {
         "n": len(true),
@@ -154,6 +157,8 @@ def _rank(count: int, coverage: float) -> int:
 
 def _tail(covered: int, pairs: int, calibration_pairs: int, coverage: float) -> float:
     """Probability that no more than ``covered`` of ``pairs`` are covered, if exchangeable."""
+    from scipy.stats import betabinom
+
     rank = _rank(calibration_pairs, coverage)
     if not pairs or rank > calibration_pairs:  # nothing is promised, or the set holds every answer
         return 1.0

@@ -44,11 +44,13 @@ def ready_drugs(
     standardise: StandardiseConfig,
     features: FeaturesConfig,
     *,
+    with_descriptors: bool = True,
     processes: int | None = 1,
 ) -> Ready[DrugFeatures]:
     """Standardise and featurise drugs.
 
     Args:
+        with_descriptors: as ``featurize_drugs`` takes it.
         processes: how many share the work; ``None``: all available. The result is the same.
     """
     jobs = cpu_count() if processes is None else processes
@@ -61,7 +63,12 @@ def ready_drugs(
         ]
         results = Parallel(n_jobs=jobs)(delayed(_standardised)(b, standardise) for b in blocks)
         canonical = [drug for block in results for drug in block]
-    return _ready(canonical, lambda texts: featurize_drugs(texts, features, processes=processes))
+    return _ready(
+        canonical,
+        lambda texts: featurize_drugs(
+            texts, features, with_descriptors=with_descriptors, processes=processes
+        ),
+    )
 
 
 def ready_targets(

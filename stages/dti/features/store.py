@@ -39,7 +39,7 @@ class DrugFeatures:
         bonds: int32 ``(total_bonds, 2)``; atom numbers within the molecule, each bond once.
         bond_offsets: int64 ``(n + 1,)``.
         fingerprints: uint8 ``(n, bits / 8)``, Morgan bits packed by ``numpy.packbits``.
-        descriptors: float32 ``(n, descriptors)``, unscaled.
+        descriptors: float32 ``(n, descriptors)``, unscaled; ``(n, 0)`` if they were left out.
     """
 
     atoms: NDArray[np.int8]

@@ -6,7 +6,7 @@ Colours are the page style's, so a chart follows the reader's colour scheme and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,18 +128,21 @@ def interval_chart(
 
 def line_chart(
     x: Sequence[float],
-    series: Mapping[str, Sequence[float]],
+    series: Mapping[str, Sequence[Sequence[float]]],
     *,
     x_title: str,
-    mark: float | None = None,
+    marks: Iterable[float] = (),
 ) -> Markup:
-    """Return an inline SVG of up to five lines over ``x``; NaN leaves a gap.
+    """Return an inline SVG of lines over ``x``; NaN leaves a gap.
 
-    ``mark`` draws a vertical line at that ``x``. Coordinates are rounded, so that equal data give
-    equal bytes.
+    Coordinates are rounded, so that equal data give equal bytes.
+
+    Args:
+        series: up to five names, each with its lines, which are drawn alike.
+        marks: where vertical lines are drawn.
     """
-    values = {name: np.asarray(line, dtype=np.float64) for name, line in series.items()}
-    finite = np.concatenate([line[np.isfinite(line)] for line in values.values()])
+    values = {name: np.asarray(lines, dtype=np.float64) for name, lines in series.items()}
+    finite = np.concatenate([lines[np.isfinite(lines)] for lines in values.values()])
     y_ticks = axis(float(finite.min()), float(finite.max())) if finite.size else [0.0, 1.0]
     x_low, x_high = float(min(x)), float(max(x))
     if x_low == x_high:
@@ -154,17 +157,18 @@ def line_chart(
 
     ends = (x_low, x_high) if min(x) != max(x) else (float(min(x)),)
     parts = _y_grid(y_ticks, down) + _x_labels(ends, across, x_title)
-    if mark is not None:
+    for mark in marks:
         place = f"{across(mark):.1f}"
         parts.append(
             f'<line class="mark" x1="{place}" x2="{place}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
         )
-    for position, line in enumerate(values.values(), start=1):
-        for run in _runs(line):
-            points = " ".join(f"{across(x[index]):.1f},{down(line[index]):.1f}" for index in run)
-            # A polyline of one point draws nothing: its round cap needs a second, equal one.
-            points = f"{points} {points}" if len(run) == 1 else points
-            parts.append(f'<polyline class="line s{position}" points="{points}"/>')
+    for position, lines in enumerate(values.values(), start=1):
+        for line in lines:
+            for run in _runs(line):
+                places = [f"{across(x[index]):.1f},{down(line[index]):.1f}" for index in run]
+                # A polyline of one point draws nothing: its round cap needs a second, equal one.
+                points = " ".join(places * 2 if len(places) == 1 else places)
+                parts.append(f'<polyline class="line s{position}" points="{points}"/>')
     return _svg(parts, ", ".join(values))
 
 

@@ -151,20 +151,28 @@ def _training(measured: Measured) -> str:
     config = ", ".join(
         f"{key} {value}" for key, value in _flat(model.config.model_dump()) if key != "name"
     )
-    epochs = (
-        f"{training['epochs']} epochs or rounds, the best one number {training['best_epoch']}"
-        if training["best_epoch"] is not None
-        else "not fitted step by step"
-    )
     return (
         "## Training\n\n"
         f"Model {model.config.name}{f' ({config})' if config else ''}; seed {model.seed}; "
-        f"{epochs}. Feature version {model.feature_version}. Calibration "
+        f"{_steps(training)}. Feature version {model.feature_version}. Calibration "
         f"({model.calibration.method}) and threshold ({model.threshold:.4f} on the probability, "
         f"for the best {model.threshold_metric}) were chosen on {training['val_pairs']:,} "
         f"validation pairs, where AUROC was {number(training['val_auroc'])} and AUPRC "
         f"{number(training['val_auprc'])}."
     )
+
+
+def _steps(training: Mapping[str, Any]) -> str:
+    """Return how long a fit took and which epoch was best; of an ensemble, of every fit."""
+    if "members" in training:
+        return "; ".join(
+            f"{member} {number}: {_steps(fits[number])}"
+            for member, fits in sorted(training["members"].items())
+            for number in sorted(fits, key=int)
+        )
+    if training["best_epoch"] is None:
+        return "not fitted step by step"
+    return f"{training['epochs']} epochs or rounds, the best one number {training['best_epoch']}"
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a run was made from: hashes of artefacts, and the commit of the code."""
+"""What a run was made from: hashes of artefacts and of the code, and the code's commit."""
 
 from __future__ import annotations
 
@@ -38,10 +38,18 @@ def folder_sha256(folder: Path, exclude: Collection[str] = ()) -> str:
     files = {name: path for name, path in found.items() if name not in exclude}
     if not files:
         raise DataError(f"{folder} holds no files to hash; run `dvc repro`, which makes it")
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{file_sha256(files[name])}  {name}\n".encode())
-    return digest.hexdigest()
+    return _files_sha256(files)
+
+
+def code_sha256(root: Path = ROOT) -> str:
+    """Return one SHA-256 over every Python file of the stages and the library.
+
+    For the keys of caches: more than what is kept depends on, so never too little.
+    """
+    sources = root / "stages"
+    return _files_sha256(
+        {path.relative_to(sources).as_posix(): path for path in sources.rglob("*.py")}
+    )
 
 
 def artefact_hashes(artefacts: Mapping[str, Path]) -> dict[str, str]:
@@ -71,6 +79,13 @@ def git_commit(root: Path = ROOT) -> GitState:
     if commit is None:
         return GitState(None, dirty=False)
     return GitState(commit, dirty=bool(_git(root, "status", "--porcelain", "--", *SOURCES)))
+
+
+def _files_sha256(files: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{file_sha256(files[name])}  {name}\n".encode())
+    return digest.hexdigest()
 
 
 def _git(root: Path, *arguments: str) -> str | None:

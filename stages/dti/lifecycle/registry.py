@@ -17,12 +17,8 @@ from typing import Any
 
 from stages.dti.atomic import write_json
 from stages.dti.errors import ModelError
-from stages.dti.lifecycle.tracking import (
-    MODEL_TAG,
-    Store,
-    find_training_run,
-    recorded_run,
-)
+from stages.dti.lifecycle.tracking import recorded_run
+from stages.dti.lifecycle.tracking_store import MODEL_TAG, Store, find_training_run
 from stages.dti.lifecycle.tracking_uri import without_password
 
 ARTIFACT = "model"

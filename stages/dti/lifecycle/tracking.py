@@ -1,10 +1,6 @@
 """MLflow tracking: four experiments, one run per training and per evaluation.
 
-Tracking is a side channel. Nothing that a stage writes depends on it: no run id, no time. What
-ties a run to its model is the tag ``model_sha256``, the hash of the model folder's files.
-
-Only this module and ``registry.py`` import mlflow, and only when they are called: it takes a
-second.
+Tracking is a side channel. Nothing that a stage writes depends on it: no run id, no time.
 """
 
 from __future__ import annotations
@@ -17,39 +13,25 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.errors import DtiError
 from stages.dti.lifecycle.provenance import folder_sha256, git_commit
-from stages.dti.lifecycle.tracking_uri import (
-    one_at_a_time,
-    require_listener,
-    sqlite_path,
-    tracking_uri,
-    unusable,
+from stages.dti.lifecycle.tracking_store import (
+    MODEL_TAG,
+    Experiment,
+    Store,
+    configure,
+    find_training_run,
 )
 from stages.dti.paths import ROOT
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
-    from mlflow.tracking import MlflowClient
 
-Experiment = Literal["baseline", "training", "evaluation", "production"]
-
-EXPERIMENTS: tuple[Experiment, ...] = (
-    "baseline",
-    "training",
-    "evaluation",
-    "production",
-)
-"""The experiments are named ``<tracking.experiment_prefix>_<one of these>``."""
-
-MODEL_TAG = "model_sha256"
 UNKNOWN = "unknown"
 
 SYSTEM_METRICS_INTERVAL_S = 5
@@ -59,69 +41,6 @@ MAX_PARAM_CHARACTERS = 6000
 """Both are MLflow's own limits."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Store:
-    """A tracking store and registry that has answered.
-
-    Attributes:
-        client: MLflow's client, bound to ``uri``; no global MLflow state is set.
-        uri: where it is, with relative SQLite paths made absolute.
-        prefix: of the experiments' names.
-    """
-
-    client: MlflowClient
-    uri: str
-    prefix: str
-
-    def experiment_id(self, experiment: Experiment) -> str:
-        """Return the id of one of the four experiments, made on first use."""
-        from mlflow.exceptions import MlflowException
-
-        name = f"{self.prefix}_{experiment}"
-        found = self.client.get_experiment_by_name(name)
-        if found is not None:
-            return str(found.experiment_id)
-        try:
-            return str(self.client.create_experiment(name, self._artifact_location(name)))
-        except MlflowException as error:
-            # Another process may have made it in between, as two jobs of a sweep do.
-            found = self.client.get_experiment_by_name(name)
-            if found is None:
-                raise unusable(self.uri, str(error)) from error
-            return str(found.experiment_id)
-
-    def _artifact_location(self, name: str) -> str | None:
-        """Artifacts lie beside a SQLite file; a server has its own place for them."""
-        if not self.uri.startswith("sqlite:"):
-            return None
-        folder = sqlite_path(self.uri).parent / "mlartifacts" / name
-        return folder.as_uri()
-
-
-def configure(tracking: TrackingConfig) -> Store:
-    """Return the tracking store, once it has answered.
-
-    Raises:
-        DtiError: it does not answer, or cannot hold a registry; the message names one that works.
-    """
-    uri = tracking_uri(tracking)
-    if uri.startswith("http"):
-        require_listener(uri)
-        # MLflow's own default waits for minutes before it gives up.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
-    client_class = _import_client()
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        with one_at_a_time(uri):
-            client = client_class(tracking_uri=uri, registry_uri=uri)
-        client.search_experiments(max_results=1)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise unusable(uri, str(error).partition("\n")[0]) from error
-    return Store(client, uri, tracking.experiment_prefix)
 
 
 class TrackedRun:
@@ -270,17 +189,6 @@ def log_evaluation(
         run.log_artifacts(artifacts)
 
 
-def find_training_run(store: Store, model_sha256: str) -> str | None:
-    """Return the id of the newest run that made the model with this hash, or ``None``."""
-    runs = store.client.search_runs(
-        [store.experiment_id("training"), store.experiment_id("baseline")],
-        filter_string=f"tags.{MODEL_TAG} = '{model_sha256}'",
-        order_by=["attributes.start_time DESC"],
-        max_results=1,
-    )
-    return str(runs[0].info.run_id) if runs else None
-
-
 def flat_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return ``section.key`` → text for every value; lists as JSON, cut at MLflow's limit."""
     flat: dict[str, str] = {}
@@ -390,18 +298,3 @@ def _alive(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _import_client() -> type[MlflowClient]:
-    """Import mlflow quietly: no telemetry, no messages about tables that it makes."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    try:
-        from mlflow.tracking import MlflowClient
-    except ImportError as error:
-        raise DtiError(
-            f"MLflow cannot be imported ({error}); install the extra: pip install '.[pipeline]'"
-        ) from error
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    client: type[MlflowClient] = MlflowClient
-    return client

@@ -16,7 +16,14 @@ from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFea
 Precision = Literal["float32", "bf16"]
 """Of the arithmetic that screening may use; ``Model.score`` knows only its own."""
 
+OnEpoch = Callable[[dict[str, float]], None]
+"""Called with ``epoch``, counted from 0, and that epoch's metrics."""
+
 _PAIRS_AT_ONCE = 1 << 16
+
+
+def _unheard(_member: str, _number: int) -> OnEpoch:
+    return lambda _metrics: None
 
 
 @dataclass(frozen=True)
@@ -27,17 +34,20 @@ class FitContext:
         seed: seeds everything random.
         threads: how many threads to use; fixed, since the order of a sum depends on it.
         workdir: an existing scratch folder.
-        on_epoch: called with ``epoch`` and that epoch's metrics after each epoch or round; of a
-            fit that is resumed, first with those of its earlier epochs.
+        on_epoch: called after each epoch or round of boosting; of a fit that is resumed, first
+            with its earlier epochs.
         checkpoint: a folder that need not exist, from which the fit resumes if it was killed and
             which no other fit may use; ``None``: it begins anew.
+        on_fit: called before each fit of an ensemble with its member's name and its number; gives
+            that fit's ``on_epoch``. By default nobody hears of them.
     """
 
     seed: int
     threads: int
     workdir: Path
-    on_epoch: Callable[[dict[str, float]], None]
+    on_epoch: OnEpoch
     checkpoint: Path | None = None
+    on_fit: Callable[[str, int], OnEpoch] = _unheard
 
 
 class Model(ABC):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stages.dti.config.model import GradientBoostingConfig
 from stages.dti.features.store import PairData
-from stages.dti.models.base import FitContext, Model
+from stages.dti.models.base import FitContext, Model, OnEpoch
 from stages.dti.models.pair_matrix import PairMatrix
 
 WEIGHTS = "model.txt"
@@ -131,7 +131,7 @@ def _parameters(config: GradientBoostingConfig, context: FitContext) -> dict[str
     }
 
 
-def _reporter(on_epoch: Callable[[dict[str, float]], None]) -> Callable[[CallbackEnv], None]:
+def _reporter(on_epoch: OnEpoch) -> Callable[[CallbackEnv], None]:
     names = {
         ("train", "binary_logloss"): "train_loss",
         ("val", "binary_logloss"): "val_loss",
@@ -139,13 +139,12 @@ def _reporter(on_epoch: Callable[[dict[str, float]], None]) -> Callable[[Callbac
     }
 
     def report(progress: CallbackEnv) -> None:
-        trees = progress.iteration + 1
-        if trees % REPORT_EVERY_TREES == 0:
+        if (progress.iteration + 1) % REPORT_EVERY_TREES == 0:
             metrics = {
                 names[part, metric]: float(value)
                 for part, metric, value, *_ in progress.evaluation_result_list
                 if (part, metric) in names
             }
-            on_epoch({"epoch": float(trees), **metrics})
+            on_epoch({"epoch": float(progress.iteration), **metrics})
 
     return report

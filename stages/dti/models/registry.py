@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from stages.dti.config.base import build
-from stages.dti.config.model import AnyModel, ModelConfig
+from stages.dti.config.model import (
+    AnyModel,
+    BaseRateConfig,
+    DrugBANConfig,
+    EnsembleConfig,
+    ModelConfig,
+    NearestNeighbourConfig,
+)
 from stages.dti.models.base import Model
 
 
@@ -17,6 +24,18 @@ def model_config(plain: dict[str, Any]) -> AnyModel:
         ConfigError: the name or a field is unknown.
     """
     return build(ModelConfig, plain, "model").root
+
+
+def reads_descriptors(config: AnyModel) -> bool:
+    """Return whether a model reads the drugs' descriptors, which take longer than all the rest."""
+    match config:
+        case DrugBANConfig(drug=drug):
+            return drug.name == "descriptors"
+        case BaseRateConfig() | NearestNeighbourConfig():
+            return False
+        case EnsembleConfig(members=members):
+            return any(reads_descriptors(member.config) for member in members.values())
+    return True
 
 
 def model_class(name: str) -> type[Model]:

@@ -85,6 +85,7 @@ def report_page(results: Results, title: str, confidence: float) -> str:
         robustness_groups=robustness_groups(results.robustness),
         inside=_share(results.applicability["inside"]),
         outside=_share(results.applicability["outside"]),
+        fits=_fits(results.training),
         curves=_curve_figures(results),
         pictures=[
             (title, results.pictures[name])
@@ -214,29 +215,50 @@ def _stratum_row(name: str, entry: Document, note: str, *, emphasis: bool) -> In
     return Interval(name, entry["value"], entry["low"], entry["high"], note, emphasis)
 
 
+def _fits(training: Document) -> dict[str, dict[int, Document]]:
+    """Member → number of each fit → its steps and the best; a single model is its only member."""
+    if "members" not in training:
+        return {training["model"]: {0: training}}
+    return {
+        member: {int(number): fits[number] for number in sorted(fits, key=int)}
+        for member, fits in training["members"].items()
+    }
+
+
 def _curve_figures(results: Results) -> list[dict[str, Any]]:
-    best = results.training["best_epoch"]
+    """One figure per curve and member; its fits are lines of one colour."""
+    fits = _fits(results.training)
     figures = []
     for name, title in _titles(results.curves, CURVES):
-        table = results.curves[name]
-        if table.empty:
-            continue
-        wide = _wide(table)
-        series = {str(column): wide[column].tolist() for column in wide.columns}
-        figures.append(
-            {
-                "title": title,
-                "lines": [words(line) for line in series] if len(series) > 1 else [],
-                "chart": line_chart(wide.index.tolist(), series, x_title="epoch", mark=best),
-            }
-        )
+        curves = results.curves[name]
+        for member, of_member in fits.items():
+            table = curves[curves["member"] == member]
+            if table.empty:
+                continue
+            epochs, series = _lines(table)
+            marks = [fit["best_epoch"] for fit in of_member.values()]
+            figures.append(
+                {
+                    "title": title if len(fits) == 1 else f"{title}: {words(member)}",
+                    "lines": [words(line) for line in series] if len(series) > 1 else [],
+                    "chart": line_chart(
+                        epochs,
+                        series,
+                        x_title="epoch",
+                        marks=[mark for mark in marks if mark is not None],
+                    ),
+                }
+            )
     return figures
 
 
-def _wide(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per epoch, one column per metric in order of first appearance."""
-    wide = table.pivot(index="epoch", columns="metric", values="value").astype(float)
-    return wide[list(dict.fromkeys(table["metric"]))]
+def _lines(table: pd.DataFrame) -> tuple[list[int], dict[str, list[list[float]]]]:
+    """Return the epochs, and per metric, in order of first appearance, a line per fit."""
+    wide = table.pivot(index="epoch", columns=["metric", "fit"], values="value").astype(float)
+    return wide.index.tolist(), {
+        metric: [wide[metric, fit].tolist() for fit in wide[metric]]
+        for metric in dict.fromkeys(table["metric"])
+    }
 
 
 def _similarity_figures(similarity: Document) -> list[tuple[str, str, Markup]]:

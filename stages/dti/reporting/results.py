@@ -27,7 +27,7 @@ from stages.dti.reporting.documents import Document, read_document
 CARD = "MODEL_CARD.md"
 NO_MODEL = "NO_MODEL.md"
 
-_CURVE_COLUMNS = ["epoch", "metric", "value"]
+_CURVE_COLUMNS = ["member", "fit", "epoch", "metric", "value"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Results:
     """Everything that is shown.
 
     Attributes:
-        curves: file name without suffix → columns epoch, metric, value; no rows where the model
-            is not fitted step by step.
+        curves: file name without suffix → columns member, fit, epoch, metric, value; no rows
+            where the model is not fitted step by step.
         pictures: file name without suffix → data URI.
         card: Markdown: the model card of the promoted model, or why there is none.
         has_model: whether a model is promoted.
@@ -92,7 +92,8 @@ def read_results(paths: Paths) -> Results:
 def _read_curves(folder: Path) -> dict[str, pd.DataFrame]:
     curves = {}
     for path in sorted(folder.glob("*.csv")):
-        table = pd.read_csv(path)
+        # A member may be named 1 or null.
+        table = pd.read_csv(path, converters={"member": str})
         if list(table.columns) != _CURVE_COLUMNS:
             raise DataError(
                 f"{TRAINING_CURVES / path.name} has the columns {', '.join(table.columns)}; "

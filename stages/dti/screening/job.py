@@ -19,6 +19,7 @@ from tqdm import tqdm
 from stages.dti.errors import DataError
 from stages.dti.features.ready import Ready
 from stages.dti.features.store import TargetFeatures
+from stages.dti.lifecycle.provenance import code_sha256
 from stages.dti.predictor import Predictor
 from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
 from stages.dti.screening.library import as_targets
@@ -99,7 +100,7 @@ class Job:
             "targets": self.ready.texts,
             "settings": asdict(self.settings),
             "chunk_drugs": self.chunk_drugs,
-            "code": _code_sha256(),
+            "code": code_sha256(),
             "libraries": {name: version(name) for name in _LIBRARIES},
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
@@ -135,12 +136,3 @@ def complete(job: Job, engine: Engine, cache: Path) -> int:
 def chunk_folder(cache: Path, number: int) -> Path:
     """Return where a chunk is kept."""
     return cache / f"chunk-{number:05d}"
-
-
-def _code_sha256() -> str:
-    """Hash of the library's code; more than a chunk depends on, so never too little."""
-    root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
-    return digest.hexdigest()

@@ -74,18 +74,20 @@ def rank_library(
         return []
     rough = model_scores(predictor, drugs, targets, precision)[:, 0]
     order = best_first(rough, drugs.texts)
-    count = top_k + MARGIN
+    exact, count = np.empty(0), top_k + MARGIN
     while True:
         candidates = order[:count]
-        exact = predictor.content.model.score(
+        new = candidates[len(exact) :]
+        scores = predictor.content.model.score(
             PairData(
                 drugs=drugs.features,
                 targets=targets.features,
                 scalers=predictor.content.scalers,
-                drug_index=candidates,
-                target_index=np.zeros(len(candidates), dtype=np.int64),
+                drug_index=new,
+                target_index=np.zeros(len(new), dtype=np.int64),
             )
         )
+        exact = np.concatenate([exact, scores])
         left_out = float(rough[order[count]]) if count < len(order) else None
         if is_certain(exact, rough[candidates], left_out, top_k):
             break

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from stages.dti.lifecycle.provenance import file_sha256
-from stages.dti.paths import CACHE, ROOT, Paths
+from stages.dti.lifecycle.provenance import code_sha256
+from stages.dti.paths import CACHE, Paths
 
 _LIBRARIES = ("numpy", "pytorch-lightning", "scikit-learn", "torch")
 """Another version of these may compute other numbers."""
@@ -25,14 +25,10 @@ def checkpoint_folder(
     The key is the SHA-256 of all that decides the weights: the data, the sections, every source
     file of the stages and the library, and the versions of the libraries that compute.
     """
-    sources = ROOT / "stages"
     facts = {
         "data": dict(data_sha256),
         "sections": {name: section.model_dump(mode="json") for name, section in sections.items()},
-        "code": {
-            path.relative_to(sources).as_posix(): file_sha256(path)
-            for path in sources.rglob("*.py")
-        },
+        "code": code_sha256(),
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
     key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

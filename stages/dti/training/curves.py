@@ -1,4 +1,4 @@
-"""Learning curves: one row per epoch, as DVC plots them."""
+"""Learning curves: what every epoch of every fit reported, as DVC plots it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ CURVES = {
 
 
 @dataclass
-class LearningCurves:
-    """What the epochs reported; ``monitor`` is maximised, unless it is ``loss``."""
+class LearningCurve:
+    """What the epochs of one fit reported; ``monitor`` is maximised, unless it is ``loss``."""
 
     monitor: str
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -32,14 +32,18 @@ class LearningCurves:
         self.epochs.append(metrics)
 
     def summary(self) -> dict[str, Any]:
-        """Return the number of epochs and the best one (``None`` where nothing was iterated)."""
+        """Return the number of epochs and the best one (``None`` where nothing was iterated).
+
+        Boosting reports some of its rounds, which count as epochs up to the last one reported.
+        """
+        count = int(self.epochs[-1]["epoch"]) + 1 if self.epochs else 0
         monitored = f"val_{self.monitor}"
         known = [epoch for epoch in self.epochs if monitored in epoch]
         if not known:
-            return {"epochs": len(self.epochs), "best_epoch": None}
+            return {"epochs": count, "best_epoch": None}
         sign = 1 if self.monitor == "loss" else -1
         best = min(known, key=lambda epoch: (sign * epoch[monitored], epoch["epoch"]))
-        return {"epochs": len(self.epochs), "best_epoch": int(best["epoch"])}
+        return {"epochs": count, "best_epoch": int(best["epoch"])}
 
     def adaptation(self, pairs: int) -> dict[str, Any]:
         """Return the domain discriminator's last loss and accuracy (``None``: it never began).
@@ -52,15 +56,52 @@ class LearningCurves:
             name: None if value is None else round(value, 6) for name, value in measured.items()
         }
 
+
+class LearningCurves:
+    """A model's learning curve; of an ensemble, those of its members' fits instead.
+
+    Attributes:
+        own: the curve of a model that is no ensemble.
+    """
+
+    def __init__(self, model: str, monitor: str) -> None:
+        self.own = LearningCurve(monitor)
+        self._model = model
+        self._members: dict[str, dict[int, LearningCurve]] = {}
+
+    def of_member(self, name: str, number: int) -> LearningCurve:
+        """Return the curve, empty yet, of one fit of an ensemble's member."""
+        curve = LearningCurve(self.own.monitor)
+        self._members.setdefault(name, {})[number] = curve
+        return curve
+
+    def summary(self) -> dict[str, Any]:
+        """Return the curve's summary; of an ensemble, ``members.<name>.<number>``: each fit's."""
+        if not self._members:
+            return self.own.summary()
+        members = {
+            name: {str(number): curve.summary() for number, curve in fits.items()}
+            for name, fits in self._members.items()
+        }
+        return {"members": members}
+
     def save(self, folder: Path) -> None:
-        """Write ``<name>.csv`` (columns epoch, metric, value) for each of ``CURVES``."""
+        """Write ``<name>.csv`` for each of ``CURVES``.
+
+        Its columns are member, fit, epoch, metric, value. A model that is no ensemble is its own
+        only member.
+        """
+        curves = self._members or {self._model: {0: self.own}}
         with write_folder(folder) as temporary:
             for name, metrics in CURVES.items():
                 rows = [
-                    (int(epoch["epoch"]), metric, round(epoch[metric], 6))
-                    for epoch in self.epochs
+                    (member, number, int(epoch["epoch"]), metric, round(epoch[metric], 6))
+                    for member, fits in curves.items()
+                    for number, curve in fits.items()
+                    for epoch in curve.epochs
                     for metric in metrics
                     if metric in epoch
                 ]
-                table = pd.DataFrame(rows, columns=["epoch", "metric", "value"])
+                columns = ["member", "fit", "epoch", "metric", "value"]
+                table = pd.DataFrame(rows, columns=columns)
                 table.to_csv(temporary / f"{name}.csv", index=False)

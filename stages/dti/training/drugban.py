@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -17,13 +17,14 @@ from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
-from stages.dti.models.base import FitContext
+from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.models.drugban.encoders.build import Widths
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.training.domain import DomainAdaptation
+from stages.dti.training.job import Job
 from stages.dti.training.lightning_module import DrugBANModule
-from stages.dti.training.loop import Fit, Loop, Progress
+from stages.dti.training.loop import Loop, Progress
 from stages.dti.training.processes import LocalProcesses, Process, together
 
 
@@ -41,7 +42,7 @@ def fit_drugban(
         ConfigError: the model reads embeddings, and the features have none.
         ValueError: validation holds one class only, so that no epoch can be chosen.
     """
-    job = Fit(config, settings, train, validation, adaptation, context.seed, context.checkpoint)
+    job = Job(config, settings, train, validation, adaptation, context.seed, context.checkpoint)
     return _model(job, _run(job, context).best)
 
 
@@ -64,7 +65,7 @@ def fit_drugban_snapshots(
             f"{snapshots} snapshots need trainer.schedule=cyclic_cosine with at least as many "
             f"trainer.cycles; they are {settings.schedule} and {settings.cycles}"
         )
-    job = Fit(
+    job = Job(
         config,
         settings,
         train,
@@ -92,18 +93,18 @@ def precision_here(
     return "bf16-mixed" if native else "32-true"
 
 
-def _network(job: Fit) -> DrugBANNetwork:
+def _network(job: Job) -> DrugBANNetwork:
     widths = Widths.of(job.model, job.train.drugs, job.train.targets)
     return DrugBANNetwork(job.model, widths)
 
 
-def _model(job: Fit, weights: dict[str, Tensor]) -> DrugBAN:
+def _model(job: Job, weights: dict[str, Tensor]) -> DrugBAN:
     network = _network(job)
     network.load_state_dict(weights)
     return DrugBAN(network)
 
 
-def _run(job: Fit, context: FitContext) -> Progress:
+def _run(job: Job, context: FitContext) -> Progress:
     settings = job.settings
     gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
     # The processes share what one would have.
@@ -116,9 +117,9 @@ def _run(job: Fit, context: FitContext) -> Progress:
 
 
 def _train(
-    job: Fit,
+    job: Job,
     threads: int,
-    on_epoch: Callable[[dict[str, float]], None],
+    on_epoch: OnEpoch,
     process: Process,
 ) -> Progress:
     """Train in this process, as one of ``process.count``."""
@@ -136,7 +137,7 @@ def _train(
         return Loop(job, module, fabric, process, on_epoch).run()
 
 
-def _strategy(job: Fit, process: Process) -> DDPStrategy | Literal["auto"]:
+def _strategy(job: Job, process: Process) -> DDPStrategy | Literal["auto"]:
     if process.count == 1:
         return "auto"
     return DDPStrategy(
@@ -151,8 +152,13 @@ def _strategy(job: Fit, process: Process) -> DDPStrategy | Literal["auto"]:
 def _reproducible(threads: int) -> Iterator[None]:
     """Fix what the order of sums depends on, and leave torch as it was."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    # Its one setting is a property, which the type checker does not see on a module.
+    deterministic: Any = torch.utils.deterministic
+    filled = deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    # It would write each result twice, and finds only programs that read what they never wrote.
+    deterministic.fill_uninitialized_memory = False
     for name in ("lightning_fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
@@ -162,6 +168,7 @@ def _reproducible(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
+        deterministic.fill_uninitialized_memory = filled
 
 
 def _ignore(_metrics: dict[str, float]) -> None:

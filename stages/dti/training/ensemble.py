@@ -40,10 +40,9 @@ def fit_ensemble(
 ) -> Ensemble:
     """Fit every member ``seeds`` times, with seeds ``context.seed``, ``context.seed + 1``, ….
 
-    The epochs of all fits are reported in one row, numbered on from fit to fit.
+    Each fit's epochs are reported as its own.
     """
     assert validation.labels is not None
-    epochs = _Epochs(context)
     members: dict[str, list[Model]] = {}
     for name, member in sorted(config.members.items()):
         members[name] = []
@@ -54,11 +53,10 @@ def fit_ensemble(
                 context,
                 seed=context.seed + number,
                 workdir=workdir,
-                on_epoch=epochs.report,
+                on_epoch=context.on_fit(name, number),
                 checkpoint=context.checkpoint and context.checkpoint / f"{name}_{number}",
             )
             members[name] += _fit_member(member, trainer, train, validation, own)
-            epochs.next_fit()
     scores = np.stack(
         [
             np.mean([model.score(validation) for model in members[name]], axis=0)
@@ -99,22 +97,6 @@ def rank_line(scores: Floats) -> Floats:
     first = [] if levels[0] == 0 else [0.0]
     last = [] if levels[-1] == 1 else [1.0]
     return np.array([np.concatenate([first, levels, last]), np.concatenate([first, ranks, last])])
-
-
-class _Epochs:
-    """Numbers the epochs of one fit after the other's, since each begins anew at 0."""
-
-    def __init__(self, context: FitContext) -> None:
-        self._on_epoch = context.on_epoch
-        self._offset = 0.0
-        self._last = -1.0
-
-    def report(self, metrics: dict[str, float]) -> None:
-        self._last = metrics["epoch"] + self._offset
-        self._on_epoch(metrics | {"epoch": self._last})
-
-    def next_fit(self) -> None:
-        self._offset = self._last + 1
 
 
 def _fit_member(

@@ -1,16 +1,15 @@
 """The training loop: epochs, validation, early stopping, and a state to resume from after each.
 
-Everything random is seeded anew at each epoch from (seed, epoch, process), so that a run that was
-killed and resumed draws what an uninterrupted one draws.
+A run that was killed and resumed draws the numbers that an uninterrupted one draws (``job.py``).
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice, repeat
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from tqdm import tqdm
 
-from stages.dti.config.model import DrugBANConfig
-from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
+from stages.dti.models.base import OnEpoch
 from stages.dti.models.drugban.batch import PairBatch
 from stages.dti.training.averaging import MovingAverage, renew_statistics
-from stages.dti.training.domain import DomainAdaptation
+from stages.dti.training.job import Job
 from stages.dti.training.lightning_module import DrugBANModule, Step
 from stages.dti.training.processes import Process
-from stages.dti.training.sampling import GroupedBatches
 from stages.dti.training.state import load_state, save_state
 from stages.dti.training.synchronised import joint_representation, shared_batch, synchronise
 
@@ -39,9 +36,6 @@ STATISTICS_BATCHES = 16
 """Batches over which batch-norm statistics are computed before each validation."""
 
 STATE_FILE = "state.safetensors"
-
-_PAIRS, _CROPS, _DROPOUT, _STATISTICS, _TARGET_PAIRS = range(5)
-"""What a stream of random numbers is for."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,76 +61,18 @@ class Progress:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Fit:
-    """One fit's data and settings.
-
-    Attributes:
-        checkpoint: a folder that holds the state after each epoch, if there is to be one.
-        until_stale: stop early; a fit that wants every cycle's snapshot does not.
-    """
-
-    model: DrugBANConfig
-    settings: TrainerConfig
-    train: PairData
-    validation: PairData
-    adaptation: DomainAdaptation | None
-    seed: int
-    checkpoint: Path | None
-    until_stale: bool = True
-
-    @property
-    def batches(self) -> int:
-        """Batches per epoch."""
-        return len(self._sampler(self.train))
-
-    @property
-    def total_steps(self) -> int:
-        """Optimiser steps of all epochs."""
-        return -(-self.batches // self.settings.accumulate_batches) * self.settings.max_epochs
-
-    def random(self, purpose: int, *place: int) -> np.random.Generator:
-        """Return the generator for ``purpose`` at ``place`` (epoch, batch, process)."""
-        return np.random.default_rng([self.seed, purpose, *place])
-
-    def train_rows(self, epoch: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the rows of each batch of train."""
-        sampler = self._sampler(self.train)
-        sampler.generator = self.random(_PAIRS, epoch)
-        return iter(sampler)
-
-    def statistics_rows(self) -> Iterator[NDArray[np.int64]]:
-        """Yield rows of train in batches like those of the training steps."""
-        sampler = self._sampler(self.train)
-        sampler.generator = self.random(_STATISTICS)
-        return iter(sampler)
-
-    def target_rows(self, epoch: int) -> Iterator[NDArray[np.int64]]:
-        """Yield rows of the pairs to adapt to, pass after pass without end."""
-        assert self.adaptation is not None
-        sampler = self._sampler(self.adaptation.pairs)
-        sampler.generator = self.random(_TARGET_PAIRS, epoch)
-        return chain.from_iterable(repeat(sampler))
-
-    def _sampler(self, pairs: PairData) -> GroupedBatches:
-        settings = self.settings
-        return GroupedBatches(
-            pairs.target_index, settings.batch_size, settings.pairs_per_target, self.seed
-        )
-
-
 class Loop:
     """Trains ``module`` in this process, together with the others of ``process.count``."""
 
     def __init__(
         self,
-        fit: Fit,
+        job: Job,
         module: DrugBANModule,
         fabric: Fabric,
         process: Process,
-        on_epoch: Callable[[dict[str, float]], None],
+        on_epoch: OnEpoch,
     ) -> None:
-        self.fit, self.module, self.fabric, self.process = fit, module, fabric, process
+        self.job, self.module, self.fabric, self.process = job, module, fabric, process
         self.on_epoch = on_epoch
         self.progress = Progress()
         self.network = module.network
@@ -147,9 +83,9 @@ class Loop:
         # Fabric's types are any module's and any optimiser's.
         wrapped: Any = fabric.setup(module, optimizer)
         self.wrapped, self.stepper = wrapped
-        decay = fit.settings.ema_decay
+        decay = job.settings.ema_decay
         self.average = MovingAverage(self.network, decay) if decay else None
-        self.statistics_rows = list(islice(fit.statistics_rows(), STATISTICS_BATCHES))
+        self.statistics_rows = list(islice(job.statistics_rows(), STATISTICS_BATCHES))
 
     def run(self) -> Progress:
         """Train to the end, from the state that an interrupted run left, if it did."""
@@ -158,7 +94,7 @@ class Loop:
             self.on_epoch(metrics)
         while not self._is_done():
             epoch = self.progress.epoch
-            torch.manual_seed(self._torch_seed(epoch))
+            torch.manual_seed(self.job.torch_seed(epoch, self.process.rank))
             report = self._train_epoch(epoch)
             self._validate_and_keep(report)
             self._save()
@@ -166,22 +102,19 @@ class Loop:
         return self.progress
 
     def _is_done(self) -> bool:
-        settings, progress = self.fit.settings, self.progress
-        stale = self.fit.until_stale and progress.stale >= settings.patience_epochs
+        settings, progress = self.job.settings, self.progress
+        stale = self.job.until_stale and progress.stale >= settings.patience_epochs
         return progress.epoch >= settings.max_epochs or stale
-
-    def _torch_seed(self, epoch: int) -> int:
-        return int(self.fit.random(_DROPOUT, epoch, self.process.rank).integers(2**62))
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         """Take every step of an epoch; return the means over steps of what they report."""
-        settings, module = self.fit.settings, self.module
+        settings, module = self.job.settings, self.module
         module.train()
         reports: list[dict[str, Tensor]] = []
         norms: list[Tensor] = []
         hidden = self.process.rank > 0 or not sys.stderr.isatty()
         steps = tqdm(
-            self._steps(epoch), f"epoch {epoch}", self.fit.batches, leave=False, disable=hidden
+            self._steps(epoch), f"epoch {epoch}", self.job.batches, leave=False, disable=hidden
         )
         for number, step in enumerate(steps, start=1):
             # Fabric sets the precision by itself only where it wraps the module, as for DDP.
@@ -191,7 +124,7 @@ class Loop:
             share = self.process.count / settings.accumulate_batches
             self.fabric.backward(report.pop("loss") * share)
             reports.append(report)
-            if number % settings.accumulate_batches == 0 or number == self.fit.batches:
+            if number % settings.accumulate_batches == 0 or number == self.job.batches:
                 norm = self.fabric.clip_gradients(
                     module, self.stepper, max_norm=settings.gradient_clip_norm or float("inf")
                 )
@@ -209,38 +142,38 @@ class Loop:
 
     def _steps(self, epoch: int) -> Iterator[Step]:
         """Yield this process's share of each batch."""
-        fit, adaptation = self.fit, self.fit.adaptation
+        job, adaptation = self.job, self.job.adaptation
         adapting = adaptation is not None and epoch >= adaptation.config.start_epoch
-        target_rows = fit.target_rows(epoch) if adapting else repeat(None)
+        target_rows = job.target_rows(epoch) if adapting else repeat(None)
         for number, (rows, others) in enumerate(
-            zip(fit.train_rows(epoch), target_rows, strict=False)
+            zip(job.train_rows(epoch), target_rows, strict=False)
         ):
-            random = fit.random(_CROPS, epoch, number, self.process.rank)
-            source = self._batch(fit.train, rows, random)
+            random = job.crops(epoch, number, self.process.rank)
+            source = self._batch(job.train, rows, random)
             if others is None:
                 yield Step(source, len(rows))
                 continue
             assert adaptation is not None
-            start = adaptation.config.start_epoch * fit.batches
-            span = max(1, fit.settings.max_epochs * fit.batches - start - 1)
+            start = adaptation.config.start_epoch * job.batches
+            span = max(1, job.settings.max_epochs * job.batches - start - 1)
             yield Step(
                 source,
                 len(rows),
                 self._batch(adaptation.pairs, others, random),
                 len(others),
-                (epoch * fit.batches + number - start) / span,
+                (epoch * job.batches + number - start) / span,
             )
 
     def _batch(
         self, data: PairData, rows: NDArray[np.int64], random: np.random.Generator | None = None
     ) -> PairBatch:
-        crop = 0 if random is None else self.fit.settings.crop_residues
+        crop = 0 if random is None else self.job.settings.crop_residues
         batch = shared_batch(self.process, data, rows, self.network, crop, random)
         return batch.to(self.fabric.device)
 
     def _validate_and_keep(self, report: dict[str, float]) -> None:
         """Measure the epoch's weights (their average, if there is one) and keep the best."""
-        settings, progress = self.fit.settings, self.progress
+        settings, progress = self.job.settings, self.progress
         rate = float(self.optimizer.param_groups[0]["lr"])
         if self.average is None:
             metrics, kept = self._validate()
@@ -263,7 +196,7 @@ class Loop:
 
     def _validate(self) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Return the metrics on validation, and the weights and statistics measured."""
-        network, validation = self.network, self.fit.validation
+        network, validation = self.network, self.job.validation
         assert validation.labels is not None
 
         def forward(batch: PairBatch) -> Tensor:
@@ -271,12 +204,12 @@ class Loop:
                 logits: Tensor = network.classifier(joint_representation(network, batch))
             return logits.float()
 
-        batches = (self._batch(self.fit.train, rows) for rows in self.statistics_rows)
+        batches = (self._batch(self.job.train, rows) for rows in self.statistics_rows)
         renew_statistics(network, batches, forward)
         order = np.argsort(validation.target_index, kind="stable")
         logits = torch.zeros(len(order), device=self.fabric.device)
         with torch.no_grad():
-            for rows in np.array_split(order, max(1, len(order) // self.fit.settings.batch_size)):
+            for rows in np.array_split(order, max(1, len(order) // self.job.settings.batch_size)):
                 own = self.process.share(rows)
                 if len(own):
                     logits[torch.from_numpy(own)] = forward(self._batch(validation, rows))
@@ -292,14 +225,14 @@ class Loop:
 
     @property
     def _state_file(self) -> Path | None:
-        folder = self.fit.checkpoint
+        folder = self.job.checkpoint
         return None if folder is None else folder / STATE_FILE
 
     def _facts(self) -> dict[str, Any]:
         """Return what the numbers depend on beside the settings: versions, devices, precision."""
         return {
-            "seed": self.fit.seed,
-            "model": self.fit.model.model_dump(),
+            "seed": self.job.seed,
+            "model": self.job.model.model_dump(),
             "torch": torch.__version__,
             "threads": torch.get_num_threads(),
             "device": str(self.fabric.device),

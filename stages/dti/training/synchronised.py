@@ -72,22 +72,12 @@ class SynchronisedBatchNorm(RowBatchNorm):
         count = sums[-1]
         mean, squares = (sums[:-1] / count).chunk(2)
         variance = (squares - mean.square()).clamp_min(0)
-        self._update(mean.detach(), variance.detach() * (count / (count - 1).clamp_min(1)))
+        self.track(mean, variance * (count / (count - 1).clamp_min(1)))
         result = (values - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
         if gaps is not None:
             result = result.index_fill(0, gaps, 0)
         normalised: Tensor = result.to(rows.dtype)
         return normalised
-
-    @torch.no_grad()
-    def _update(self, mean: Tensor, variance: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance, momentum)
 
 
 def synchronise(network: DrugBANNetwork) -> None:

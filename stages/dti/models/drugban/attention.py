@@ -9,6 +9,7 @@ with the sizes of the molecule and the sequence.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,9 @@ from stages.dti.models.drugban.batch import (
     TargetBatch,
     attention_plan,
 )
-from stages.dti.models.drugban.interaction import Interaction
-from stages.dti.models.drugban.masked import Dropout
+from stages.dti.models.drugban.interaction import Interaction, Joiner
+from stages.dti.models.drugban.masked import Dropout, zero_where_at_most
+from stages.dti.models.drugban.products import product
 
 
 class BilinearAttention(Interaction):
@@ -59,24 +61,6 @@ class BilinearAttention(Interaction):
         weights = self.head_weights * (self.head_scale / self.head_weights.norm())
         return weights.sum(0), self.head_bias.sum()
 
-    def project_drugs(self, atoms: Tensor) -> Tensor:
-        """Map ``(atoms, drug_dim)`` to v ``(atoms, K)``."""
-        return F.relu(self.drug_projection(self.dropout(atoms)))
-
-    def project_targets(self, residues: Tensor) -> Tensor:
-        """Map ``(residues, target_dim)`` to q ``(residues, K)``."""
-        return F.relu(self.target_projection(self.dropout(residues)))
-
-    def attend(self, v: Tensor, q: Tensor) -> Tensor:
-        """Return each atom's share of f, ``v ⊙ (A q) / residues``, as ``(atoms, K)``.
-
-        ``v`` may hold the atoms of several drugs, one after the other: an atom's row depends on
-        no other atom.
-        """
-        heads, bias = self.merged_heads()
-        attention = (v * heads.to(v.dtype)) @ q.t() + bias.to(v.dtype)
-        return v * (attention @ q) / len(q)
-
     def plan(
         self,
         drugs: DrugBatch,
@@ -91,69 +75,129 @@ class BilinearAttention(Interaction):
         """Return f of each pair of a batch, float32 ``(pairs, K)``."""
         plan = batch.plan
         assert isinstance(plan, AttentionPlan)
-        v = self.project_drugs(drug_rows)
-        residues = self.dropout(target_rows).to(v.dtype)
-        heads, bias = self.merged_heads()
-        rows = v.index_select(0, plan.atoms)
-        shares: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
-            rows,
-            rows * heads.to(v.dtype),
+        device = target_rows.device.type
+        autocast = torch.is_autocast_enabled(device)
+        kind = torch.get_autocast_dtype(device) if autocast else target_rows.dtype
+        residues = self.dropout(target_rows.to(kind))
+        # Gathered before they are projected: a row is a sixth as wide here.
+        atoms = self.dropout(drug_rows.to(kind)).index_select(0, plan.atoms)
+        heads, head_bias = self.merged_heads()
+        joint: Tensor = _Attend.apply(  # type: ignore[no-untyped-call]
+            atoms,
             residues,
-            self.target_projection.weight.to(v.dtype),
-            self.target_projection.bias.to(v.dtype),
-            bias,
+            self.drug_projection.weight.to(kind),
+            self.drug_projection.bias.to(kind),
+            self.target_projection.weight.to(kind),
+            self.target_projection.bias.to(kind),
+            heads.to(kind),
+            head_bias,
             plan,
             batch.targets.gaps,
         )
-        zeros = shares.new_zeros(len(batch), v.shape[1], dtype=torch.float32)
-        return zeros.index_add(0, plan.pairs, shares.float())
+        return joint
 
-    def drugs(self, rows: Tensor, starts: NDArray[np.int64]) -> Tensor:
-        """Return v, ``(rows, K)``, without what lies after the last drug."""
-        return self.project_drugs(rows[: starts[-1]])
-
-    def target(self, rows: Tensor) -> Tensor:
-        """Return q, ``(rows, K)``."""
-        return self.project_targets(rows)
-
-    def meet(self, drugs: Tensor, starts: NDArray[np.int64], target: Tensor) -> Tensor:
-        """Return f of each drug with one target, ``(drugs, K)``."""
-        shares = self.attend(drugs, target)
-        sizes = np.diff(starts)
-        if len(sizes) == 1:
-            return shares.sum(0, keepdim=True) / len(shares)
-        owners = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(shares.device)
-        sums = shares.new_zeros(len(sizes), shares.shape[1]).index_add(0, owners, shares)
-        return sums / torch.from_numpy(sizes).to(shares.device).unsqueeze(1)
+    def joiner(self) -> MergedAttention:
+        """Return the attention with its weights and heads merged."""
+        heads, head_bias = self.merged_heads()
+        return MergedAttention(
+            drug_weight=self.drug_projection.weight,
+            drug_bias=self.drug_projection.bias,
+            target_weight=self.target_projection.weight,
+            target_bias=self.target_projection.bias,
+            heads=heads,
+            head_bias=head_bias,
+        )
 
     def pool(self, joint: Tensor) -> Tensor:
         """Sum-pool ``(pairs, K)`` to ``(pairs, dim)``."""
         return joint.view(len(joint), self.dim, self.pooling).sum(-1)
 
 
+@dataclass(frozen=True)
+class MergedAttention(Joiner):
+    """Bilinear attention whose weight norms are applied and whose heads are merged.
+
+    Attributes:
+        drug_weight, drug_bias: v = ReLU(linear(atoms)); ``(K, drug_dim)``, ``(K,)``.
+        target_weight, target_bias: q = ReLU(linear(residues)); ``(K, target_dim)``, ``(K,)``.
+        heads, head_bias: H̄ ``(K,)`` and b̄ (a scalar).
+    """
+
+    drug_weight: Tensor
+    drug_bias: Tensor
+    target_weight: Tensor
+    target_bias: Tensor
+    heads: Tensor
+    head_bias: Tensor
+
+    def drugs(self, rows: Tensor, starts: NDArray[np.int64]) -> Tensor:
+        """Return v, ``(rows, K)``, without what lies after the last drug."""
+        return F.relu(F.linear(rows[: starts[-1]], self.drug_weight, self.drug_bias))
+
+    def target(self, rows: Tensor) -> Tensor:
+        """Return q, ``(rows, K)``."""
+        return F.relu(F.linear(rows, self.target_weight, self.target_bias))
+
+    def meet(self, drugs: Tensor, starts: NDArray[np.int64], target: Tensor) -> Tensor:
+        """Return f of each drug with one target, ``(drugs, K)``."""
+        sizes = np.diff(starts)
+        if len(sizes) == 1:
+            shares = self.attend(drugs, target)
+            return shares.sum(0, keepdim=True) / len(shares)
+        shares = self.attend_many(drugs, target).float()
+        owners = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(shares.device)
+        sums = shares.new_zeros(len(sizes), shares.shape[1]).index_add(0, owners, shares)
+        return sums / torch.from_numpy(sizes).to(shares.device).unsqueeze(1)
+
+    def attend(self, v: Tensor, q: Tensor) -> Tensor:
+        """Return each atom's share of f, ``v ⊙ (A q) / residues``, as ``(atoms, K)``.
+
+        ``v`` may hold the atoms of several drugs, one after the other: an atom's row depends on
+        no other atom.
+        """
+        attention = (v * self.heads.to(v.dtype)) @ q.t() + self.head_bias.to(v.dtype)
+        return v * (attention @ q) / len(q)
+
+    def attend_many(self, v: Tensor, q: Tensor) -> Tensor:
+        """Return what ``attend`` does but for rounding; of many atoms in less time.
+
+        A q = (v ⊙ H̄) (qᵀq) + b̄ Σ q: with more than K / 2 residues qᵀq, once it is made, spares
+        more than it costs.
+        """
+        if 2 * len(q) <= v.shape[1]:
+            return self.attend(v, q)
+        scaled = q / len(q)
+        attended = product(v * self.heads.to(v.dtype), q.t() @ scaled)
+        return v * (attended + (self.head_bias * scaled.sum(0, dtype=torch.float32)).to(v.dtype))
+
+
 class _Attend(torch.autograd.Function):
-    """Each row's share of its pair's f: ``v ⊙ (A q)`` times the row's weight, ``(rows, K)``.
+    """f of each pair, float32 ``(pairs, K)``.
 
     One target at a time against the atoms of all its drugs, so that what a step reads is still in
-    the processor's cache from the step before. q = ReLU(linear(residues)) is computed in here too:
-    kept outside, autograd would move that largest array of the network through memory again.
+    the processor's cache from the step before. v and q, ReLU(linear(rows)), are computed in here
+    too: kept outside, autograd would move these largest arrays of the network through memory again.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
-        v: Tensor,
-        weighted: Tensor,
+        atoms: Tensor,
         residues: Tensor,
-        weight: Tensor,
-        bias: Tensor,
+        drug_weight: Tensor,
+        drug_bias: Tensor,
+        target_weight: Tensor,
+        target_bias: Tensor,
+        heads: Tensor,
         head_bias: Tensor,
         plan: AttentionPlan,
         gaps: Tensor,
     ) -> Tensor:
-        q = torch.addmm(bias, residues, weight.t()).relu_()
+        v = torch.addmm(drug_bias, atoms, drug_weight.t()).relu_()
+        q = torch.addmm(target_bias, residues, target_weight.t()).relu_()
         # A position without a residue must not count; with q = 0 it doesn't, whatever A is there.
         q.index_fill_(0, gaps, 0)
+        weighted = v * heads
         attended = torch.empty_like(v)
         maps = []
         for first, last, start, limit in plan.blocks:
@@ -162,22 +206,29 @@ class _Attend(torch.autograd.Function):
             attention += head_bias
             torch.mm(attention, q_here, out=attended[first:last])
             maps.append(attention)
-        weights = plan.weights.to(v.dtype)
-        ctx.save_for_backward(v, weighted, residues, weight, q, attended, weights, *maps)
-        ctx.blocks = plan.blocks
-        return v * attended * weights
+        ctx.save_for_backward(
+            atoms, residues, drug_weight, target_weight, heads, v, q, weighted, attended, *maps
+        )
+        ctx.plan = plan
+        sums = F.embedding_bag(plan.rows, v * attended, plan.bags, mode="sum")
+        return sums.float() * plan.weights
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        v, weighted, residues, weight, q, attended, weights, *maps = ctx.saved_tensors
-        gradient = gradient * weights
-        v_gradient = gradient * attended
-        attended_gradient = gradient * v
+        atoms, residues, drug_weight, target_weight, heads, v, q, weighted, attended, *maps = (
+            ctx.saved_tensors
+        )
+        plan: AttentionPlan = ctx.plan
+        # One row more, for padding.
+        by_pair = F.pad((gradient * plan.weights).to(v.dtype), (0, 0, 0, 1))
+        by_row = by_pair.index_select(0, plan.pairs)
+        v_gradient = by_row * attended
+        attended_gradient = by_row.mul_(v)
         weighted_gradient = torch.empty_like(weighted)
         q_gradient = torch.empty_like(q)
-        head_bias_gradient = gradient.new_zeros((), dtype=torch.float32)
-        for (first, last, start, limit), attention in zip(ctx.blocks, maps, strict=True):
+        head_bias_gradient = gradient.new_zeros(())
+        for (first, last, start, limit), attention in zip(plan.blocks, maps, strict=True):
             q_here, d_here = q[start:limit], attended_gradient[first:last]
             map_gradient = d_here @ q_here.t()
             head_bias_gradient += map_gradient.sum(dtype=torch.float32)
@@ -185,16 +236,19 @@ class _Attend(torch.autograd.Function):
             q_gradient_here = q_gradient[start:limit]
             torch.mm(attention.t(), d_here, out=q_gradient_here)
             q_gradient_here.addmm_(map_gradient.t(), weighted[first:last])
-            torch.ops.aten.threshold_backward.grad_input(
-                q_gradient_here, q_here, 0, grad_input=q_gradient_here
-            )
-        q_gradient[ctx.blocks[-1][-1] :] = 0
+            zero_where_at_most(q_gradient_here, q_here, 0, out=q_gradient_here)
+        q_gradient[plan.blocks[-1][-1] :] = 0
+        v_gradient.addcmul_(weighted_gradient, heads)
+        zero_where_at_most(v_gradient, v, 0, out=v_gradient)
+        heads_gradient = weighted_gradient.mul_(v).sum(0)
         return (
-            v_gradient,
-            weighted_gradient,
-            q_gradient @ weight,
+            v_gradient @ drug_weight,
+            q_gradient @ target_weight,
+            v_gradient.t() @ atoms,
+            v_gradient.sum(0),
             q_gradient.t() @ residues,
             q_gradient.sum(0),
+            heads_gradient,
             head_bias_gradient,
             None,
             None,

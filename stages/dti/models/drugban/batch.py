@@ -74,13 +74,17 @@ class AttentionPlan(Movable):
 
     Attributes:
         atoms: int64 ``(rows,)``, each row's atom in the drug batch; padding repeats atom 0.
-        pairs: int64 ``(rows,)``, each row's pair; of padding, 0.
-        weights: float32 ``(rows, 1)``: 1 / (atoms × residues) of the row's pair; of padding, 0.
+        pairs: int64 ``(rows,)``, each row's pair; of padding, the number of pairs.
+        rows: int64, the rows that are not padding.
+        bags: int64 ``(pairs,)``, where each pair's begin among ``rows``.
+        weights: float32 ``(pairs, 1)``: 1 / (atoms × residues).
         blocks: per target, first row and one past its last, first position and its limit.
     """
 
     atoms: Tensor
     pairs: Tensor
+    rows: Tensor
+    bags: Tensor
     weights: Tensor
     blocks: tuple[tuple[int, int, int, int], ...]
 
@@ -143,7 +147,7 @@ def attention_plan(
     sizes = np.diff(drugs.starts)
     lengths = targets.ends - targets.starts
     bounds = np.searchsorted(target, np.arange(len(lengths) + 1))
-    atoms, pairs, weights, blocks, row = [], [], [], [], 0
+    atoms, pairs, blocks, row = [], [], [], 0
     for number, (first, last) in enumerate(pairwise(bounds)):
         for pair in range(first, last):
             start, end = drugs.starts[drug[pair]], drugs.starts[drug[pair] + 1]
@@ -151,15 +155,19 @@ def attention_plan(
         here = sizes[drug[first:last]]
         padding = -int(here.sum()) % ATOM_TILE
         atoms.append(np.zeros(padding, dtype=np.int64))
-        pairs += [np.repeat(np.arange(first, last), here), np.zeros(padding, dtype=np.int64)]
-        weights += [np.repeat(1.0 / (here * lengths[number]), here), np.zeros(padding)]
+        pairs += [np.repeat(np.arange(first, last), here), np.full(padding, len(drug))]
         end_row = row + int(here.sum()) + padding
         blocks.append((row, end_row, int(targets.starts[number]), int(targets.limits[number])))
         row = end_row
+    owners = np.concatenate(pairs)
+    counts = sizes[drug]
+    weights = 1.0 / (counts * lengths[target])
     return AttentionPlan(
         atoms=torch.from_numpy(np.concatenate(atoms)),
-        pairs=torch.from_numpy(np.concatenate(pairs)),
-        weights=torch.from_numpy(np.concatenate(weights).astype(np.float32)).unsqueeze(1),
+        pairs=torch.from_numpy(owners),
+        rows=torch.from_numpy(np.flatnonzero(owners < len(drug))),
+        bags=torch.from_numpy(np.cumsum(counts) - counts),
+        weights=torch.from_numpy(weights.astype(np.float32)).unsqueeze(1),
         blocks=tuple(blocks),
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.dti.models.drugban.batch import DrugBatch, Movable, PairBatch, TargetBatch
-from stages.dti.models.drugban.interaction import Interaction
+from stages.dti.models.drugban.interaction import Interaction, Joiner
 from stages.dti.models.drugban.masked import Dropout
 
 
@@ -43,7 +43,7 @@ class ConcatenationPlan(Movable):
     target: Tensor
 
 
-class Concatenation(Interaction):
+class Concatenation(Interaction, Joiner):
     """Joint representation of pairs, ReLU(W [mean drug row, mean target row] + b).
 
     Args:
@@ -84,6 +84,10 @@ class Concatenation(Interaction):
         joint = drugs.index_select(0, plan.drug) + targets.index_select(0, plan.target)
         return F.relu(joint).float()
 
+    def joiner(self) -> Concatenation:
+        """Return itself: nothing is to be merged."""
+        return self
+
     def drugs(self, rows: Tensor, starts: NDArray[np.int64]) -> Tensor:
         """Return one row per drug, ``(drugs, dim)``."""
         owners = _owners(starts[:-1], starts[1:], len(rows) - int(starts[-1]))
@@ -96,7 +100,7 @@ class Concatenation(Interaction):
         return ready
 
     def meet(self, drugs: Tensor, starts: NDArray[np.int64], target: Tensor) -> Tensor:
-        """Return the joint representation, ``(drugs, dim)``."""
+        """Return the joint representation of each drug with one target, ``(drugs, dim)``."""
         return F.relu(drugs + target)
 
     def pool(self, joint: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ made for a block of targets and a chunk of drugs at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from torch import Tensor
 
 from stages.dti.features.store import DrugFeatures, Scalers, TargetFeatures
 from stages.dti.models.base import Precision
-from stages.dti.models.drugban.attention import BilinearAttention
-from stages.dti.models.drugban.masked import RowBatchNorm
+from stages.dti.models.drugban.attention import BilinearAttention, MergedAttention
+from stages.dti.models.drugban.batch import round_up
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.models.drugban.products import batched_product, product
 
@@ -52,15 +53,15 @@ def score_matrix(
 
     In float32 equal to ``DrugBAN.score`` but for rounding (about 1e-6); in bf16 to about 3e-3.
 
-    Memory beside the result: ``TARGET_BLOCK_BYTES``, the v of all drugs (4 bytes × rank per atom,
-    3 kB with the published sizes), and about 0.5 GB.
+    Memory beside the result, however many drugs and targets there are: ``TARGET_BLOCK_BYTES`` and
+    about 0.5 GB, of it ``DRUG_CHUNK`` Gram matrices and about ``ENCODE_ROWS`` rows of v.
     """
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     scores = np.empty((len(drugs), len(targets)), dtype=np.float32)
     attention = network.attention
     with torch.inference_mode():
         classifier = _folded_classifier(network, kind)
-        atoms = list(_encoded_drugs(network, drugs, scalers, kind))
+        merged = attention.joiner()
         # Made once: to hand such memory back and ask for it again costs more than to fill it.
         inner = _inner_length(attention)
         block_size = min(len(targets), _targets_per_block(attention, kind))
@@ -70,10 +71,12 @@ def score_matrix(
         order = np.argsort(network.target_encoder.sizes(targets), kind="stable")
         for first in range(0, len(targets), block_size):
             rows = order[first : first + block_size]
-            _fill_targets(block, network, targets, rows, scalers)
+            _fill_targets(block, network, merged, targets, rows, scalers)
+            # Encoded anew for each block, which costs little beside what the block does with them.
+            atoms = _encoded_drugs(network, merged, drugs, scalers, kind)
             for start in range(0, len(drugs), DRUG_CHUNK):
-                here = atoms[start : start + DRUG_CHUNK]
-                _fill_drugs(chunk, attention, here)
+                here = list(islice(atoms, DRUG_CHUNK))
+                _fill_drugs(chunk, merged, here)
                 pooled = batched_product(block[:, : len(rows)], chunk[:, : len(here)])
                 logits = _classify(pooled.flatten(1), classifier)
                 scores[start : start + len(here), rows] = (
@@ -91,33 +94,37 @@ def _inner_length(attention: BilinearAttention) -> int:
     """Per output feature: its rows of a Gram matrix, its entries of the mean, and padding."""
     rank = attention.dim * attention.pooling
     length = attention.pooling * (rank + 1)
-    return -(-length // ALIGNMENT) * ALIGNMENT
+    return round_up(length, ALIGNMENT)
 
 
 def _encoded_drugs(
-    network: DrugBANNetwork, drugs: DrugFeatures, scalers: Scalers, kind: torch.dtype
+    network: DrugBANNetwork,
+    merged: MergedAttention,
+    drugs: DrugFeatures,
+    scalers: Scalers,
+    kind: torch.dtype,
 ) -> Iterator[Tensor]:
-    """Yield v ``(atoms, K)`` of each drug."""
+    """Yield v ``(atoms, K)`` of each drug; about ``ENCODE_ROWS`` atoms exist at a time."""
+    weight, bias = merged.drug_weight.to(kind), merged.drug_bias.to(kind)
     for rows in row_groups(network.drug_encoder.sizes(drugs)):
         batch = network.drug_encoder.collect(drugs, rows, scalers)
         with torch.autocast("cpu", torch.bfloat16, enabled=kind == torch.bfloat16):
             encoded = network.drug_encoder(batch)
-        projection = network.attention.drug_projection
-        v = product(encoded.to(kind), projection.weight.to(kind), projection.bias.to(kind)).relu_()
+        v = product(encoded.to(kind), weight, bias).relu_()
         yield from torch.split(v[: batch.starts[-1]], np.diff(batch.starts).tolist())
 
 
 def _fill_targets(
     block: Tensor,
     network: DrugBANNetwork,
+    merged: MergedAttention,
     targets: TargetFeatures,
     rows: NDArray[np.int64],
     scalers: Scalers,
 ) -> None:
     """Write the Gram matrix and mean of each target into ``(dim, targets, inner length)``."""
-    attention, kind = network.attention, block.dtype
-    projection = attention.target_projection
-    weight, bias = projection.weight.to(kind), projection.bias.to(kind)
+    kind = block.dtype
+    weight, bias = merged.target_weight.to(kind), merged.target_bias.to(kind)
     done = 0
     for group in row_groups(network.target_encoder.sizes(targets)[rows]):
         batch = network.target_encoder.collect(targets, rows[group], scalers)
@@ -132,16 +139,15 @@ def _fill_targets(
             done += 1
 
 
-def _fill_drugs(chunk: Tensor, attention: BilinearAttention, drugs: list[Tensor]) -> None:
+def _fill_drugs(chunk: Tensor, merged: MergedAttention, drugs: list[Tensor]) -> None:
     """Write the Gram matrix, weighted by H̄, and mean, weighted by b̄, of each drug."""
-    heads, head_bias = attention.merged_heads()
-    heads = heads.to(chunk.dtype)
+    heads = merged.heads.to(chunk.dtype)
     for number, v in enumerate(drugs):
         scaled = v / len(v)
         _fill(
             chunk[:, number],
             scaled.t() @ (v * heads),
-            head_bias * scaled.sum(0, dtype=torch.float32),
+            merged.head_bias * scaled.sum(0, dtype=torch.float32),
         )
 
 
@@ -160,17 +166,10 @@ def _folded_classifier(network: DrugBANNetwork, kind: torch.dtype) -> list[tuple
     for norm, linear in zip(
         norms, [*network.classifier.linears, network.classifier.logit], strict=True
     ):
-        scale, shift = _affine(norm)
+        scale, shift = norm.scale_and_shift()
         layers.append((linear.weight * scale, linear.bias + linear.weight @ shift))
     *hidden, logit = layers
     return [(weight.to(kind), bias.to(kind)) for weight, bias in hidden] + [logit]
-
-
-def _affine(norm: RowBatchNorm) -> tuple[Tensor, Tensor]:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    return scale, norm.bias - norm.running_mean * scale
 
 
 def _classify(pooled: Tensor, layers: list[tuple[Tensor, Tensor]]) -> Tensor:

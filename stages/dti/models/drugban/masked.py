@@ -24,12 +24,8 @@ class RowBatchNorm(nn.BatchNorm1d):
         """
         if gaps is None:
             return super().forward(rows.relu() if rectify else rows)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
         if not self.training:
-            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-            shift = self.bias - self.running_mean * scale
+            scale, shift = self.scale_and_shift()
             values = rows.relu() if rectify else rows
             normalised = torch.addcmul(shift.to(rows.dtype), values, scale.to(rows.dtype))
             return normalised.index_fill(0, gaps, 0)
@@ -37,15 +33,31 @@ class RowBatchNorm(nn.BatchNorm1d):
             rows, gaps, self.weight, self.bias, self.eps, rectify
         )
         count = len(rows) - len(gaps)
-        with torch.no_grad():
-            self.num_batches_tracked += 1
-            momentum = (
-                1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-            )
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
+        self.track(mean, variance * (count / max(1, count - 1)))
         normalised_rows: Tensor = result
         return normalised_rows
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Return a and b ``(dim,)`` with which eval mode maps a row x to a x + b."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        return scale, self.bias - self.running_mean * scale
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics towards a batch's ``(dim,)``.
+
+        Args:
+            variance: the unbiased one, the sum of squares divided by one less than the rows.
+        """
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance, momentum)
 
 
 class _MaskedBatchNorm(torch.autograd.Function):
@@ -163,9 +175,20 @@ class _Drop(torch.autograd.Function):
         return _drop(gradient, random_bytes, ctx.dropped), None, None
 
 
-def zero_where_at_most(values: Tensor, reference: Tensor, limit: float) -> Tensor:
-    """Return ``values`` where ``reference > limit``, else 0, in one pass."""
-    kept: Tensor = torch.ops.aten.threshold_backward(values, reference, limit)
+def zero_where_at_most(
+    values: Tensor, reference: Tensor, limit: float, out: Tensor | None = None
+) -> Tensor:
+    """Return ``values`` where ``reference > limit``, else 0, in one pass.
+
+    Args:
+        out: takes the result, and may be ``values``.
+    """
+    threshold = torch.ops.aten.threshold_backward
+    kept: Tensor = (
+        threshold(values, reference, limit)
+        if out is None
+        else threshold.grad_input(values, reference, limit, grad_input=out)
+    )
     return kept
 
 

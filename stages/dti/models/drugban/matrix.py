@@ -12,6 +12,9 @@ from stages.dti.models.drugban import gram
 from stages.dti.models.drugban.attention import BilinearAttention
 from stages.dti.models.drugban.network import DrugBANNetwork
 
+FEW_TARGETS = 3
+"""Up to as many, one target after the other is quicker: measured with the published sizes."""
+
 
 def score_matrix(
     network: DrugBANNetwork,
@@ -23,9 +26,10 @@ def score_matrix(
     """Return the scores of all pairs, float32 ``(drugs, targets)``.
 
     By the Gram form where every row of a drug attends to every row of a target. Where one of the
-    two is a single vector, or no row attends to any, a Gram matrix costs more than the pair.
+    two is a single vector, or no row attends to any, a Gram matrix costs more than the pair, and
+    with ``FEW_TARGETS`` one per drug costs more than all its pairs.
     """
-    attends = isinstance(network.interaction, BilinearAttention)
+    attends = isinstance(network.interaction, BilinearAttention) and len(targets) > FEW_TARGETS
     sizes = (network.drug_encoder.sizes(drugs), network.target_encoder.sizes(targets))
     if attends and all(size.max(initial=0) > 1 for size in sizes):
         return gram.score_matrix(network, drugs, targets, scalers, precision)
@@ -48,14 +52,15 @@ def _target_by_target(
         torch.inference_mode(),
         torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"),
     ):
+        joiner = network.interaction.joiner()
         for group in gram.row_groups(network.drug_encoder.sizes(drugs)):
             batch = network.drug_encoder.collect(drugs, group, scalers)
-            encoded = network.encode_drugs(batch)
+            encoded = network.encode_drugs(batch, joiner)
             for number in range(len(targets)):
                 target = network.encode_target(
-                    network.target_encoder.collect(targets, np.array([number]), scalers)
+                    network.target_encoder.collect(targets, np.array([number]), scalers), joiner
                 )
-                joint = network.interaction.meet(encoded, batch.starts, target)
+                joint = joiner.meet(encoded, batch.starts, target)
                 logits = network.classify(joint.float())
                 scores[group, number] = torch.sigmoid(logits.float()).numpy()
     return scores

@@ -54,9 +54,11 @@ class DrugBAN(Model):
         scores = np.empty(len(pairs), dtype=np.float64)
         network = self.network
         with torch.inference_mode(), one_thread():
+            joiner = network.interaction.joiner()
             drugs = {
                 row: network.encode_drugs(
-                    network.drug_encoder.collect(pairs.drugs, np.array([row]), pairs.scalers)
+                    network.drug_encoder.collect(pairs.drugs, np.array([row]), pairs.scalers),
+                    joiner,
                 )
                 for row in np.unique(pairs.drug_index)
             }
@@ -68,11 +70,12 @@ class DrugBAN(Model):
                     q = network.encode_target(
                         network.target_encoder.collect(
                             pairs.targets, np.array([target]), pairs.scalers
-                        )
+                        ),
+                        joiner,
                     )
                     encoded_target = target
                 v = drugs[pairs.drug_index[pair]]
-                joint = network.interaction.meet(v, np.array([0, len(v)]), q)
+                joint = joiner.meet(v, np.array([0, len(v)]), q)
                 scores[pair] = torch.sigmoid(network.classify(joint).double()).item()
         return scores
 

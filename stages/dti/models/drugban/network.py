@@ -17,7 +17,7 @@ from stages.dti.models.drugban.encoders.build import (
     drug_encoder,
     target_encoder,
 )
-from stages.dti.models.drugban.interaction import Interaction
+from stages.dti.models.drugban.interaction import Interaction, Joiner
 from stages.dti.models.drugban.masked import Dropout, RowBatchNorm
 
 
@@ -72,13 +72,13 @@ class DrugBANNetwork(nn.Module):
         """Whichever of the two the network has."""
         return self.attention if hasattr(self, "attention") else self.concatenation
 
-    def encode_drugs(self, drugs: DrugBatch) -> Tensor:
-        """Return the drugs' rows, ready for ``interaction.meet``."""
-        return self.interaction.drugs(self.drug_encoder(drugs), drugs.starts)
+    def encode_drugs(self, drugs: DrugBatch, joiner: Joiner) -> Tensor:
+        """Return the drugs' rows, ready for ``joiner.meet``; it is the interaction's."""
+        return joiner.drugs(self.drug_encoder(drugs), drugs.starts)
 
-    def encode_target(self, target: TargetBatch) -> Tensor:
-        """Return the rows of the only target of a batch, ready for ``interaction.meet``."""
-        return self.interaction.target(self.target_encoder(target)[: target.ends[0]])
+    def encode_target(self, target: TargetBatch, joiner: Joiner) -> Tensor:
+        """Return the rows of the only target of a batch, likewise."""
+        return joiner.target(self.target_encoder(target)[: target.ends[0]])
 
     def representation(self, joint: Tensor) -> Tensor:
         """Pool and normalise f ``(pairs, K)`` to the joint representation ``(pairs, dim)``."""
