@@ -85,7 +85,7 @@ def test_spread_is_the_deviation_of_the_members_calibrated_probabilities(
     featurized = predictor.featurize(pairs)
     found = predictor.outputs(featurized)
     assert found.spread is not None
-    data = load_training_data(Paths(root, root))
+    data = load_training_data(Paths(root, root), TRAIN.conformal_fraction)
     assert data.validation.labels is not None
     for position, own in enumerate(predictor.content.model.member_scores(data.validation)):
         expected = Calibration.fit(TRAIN.calibration, own, data.validation.labels)
