@@ -95,8 +95,9 @@ class _MaskedBatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         values, gaps, weight, mean, inverse = ctx.saved_tensors
         count = len(values) - len(gaps)
-        gradient = gradient.index_fill(0, gaps, 0)
-        bias_gradient = gradient.sum(0, dtype=torch.float32)
+        # What stands in the gaps must not count; their values are 0 and take it out elsewhere.
+        in_gaps = gradient.index_select(0, gaps).sum(0, dtype=torch.float32)
+        bias_gradient = gradient.sum(0, dtype=torch.float32) - in_gaps
         weight_gradient = (
             (gradient * values).sum(0, dtype=torch.float32) - mean * bias_gradient
         ) * inverse
@@ -108,7 +109,7 @@ class _MaskedBatchNorm(torch.autograd.Function):
         rows_gradient = torch.addcmul(c.to(kind), values, b.to(kind))
         rows_gradient.addcmul_(gradient, a.to(kind))
         if ctx.rectify:
-            rows_gradient = zero_where_at_most(rows_gradient, values, 0)
+            zero_where_at_most(rows_gradient, values, 0, out=rows_gradient)
         else:
             rows_gradient.index_fill_(0, gaps, 0)
         return rows_gradient, None, weight_gradient, bias_gradient, None, None
