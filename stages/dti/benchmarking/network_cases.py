@@ -231,7 +231,7 @@ def engine_step(inputs: Inputs, pairs: int, name: str, precision: Precision) -> 
     work = steps(inputs, pairs, precision)
     gflop = training_gflop(inputs.sizes, work.data, work.batches) / len(work.batches)
     mean = float(np.mean([len(rows) for rows in work.batches]))
-    # Each batch once: in the first minutes of training oneDNN prepares a product for every new shape.
+    # Each batch once: when training begins, oneDNN prepares a product for every new shape.
     return Variant(name, prepare_step, work, mean, gflop, precision, warm_ups=len(work.batches))
 
 
