@@ -25,7 +25,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from stages.dti.errors import DtiError
-from stages.dti.process import prepare_process
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def _answer(
     connection: Connection, function: Callable[[Any], Any], argument: Any, threads: int
 ) -> None:
     try:
-        _settle(threads)
+        _set_threads(threads)
         connection.send((True, function(argument)))
     except Exception:
         connection.send((False, traceback.format_exc()))
@@ -170,7 +169,7 @@ def _answer(
 
 def _serve(connection: Connection, prepare: Prepare, argument: Any, threads: int) -> None:
     try:
-        _settle(threads)
+        _set_threads(threads)
         run = prepare(argument)
         gc.collect()
         _forget_peak()
@@ -210,11 +209,9 @@ def _end_pool() -> None:
         atexit._run_exitfuncs()
 
 
-def _settle(threads: int) -> None:
-    """Do what a stage's process does before its work."""
+def _set_threads(threads: int) -> None:
     import torch
 
-    prepare_process()
     torch.set_num_threads(threads)
 
 
