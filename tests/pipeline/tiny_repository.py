@@ -32,7 +32,7 @@ EDITS = {
         "margin": 7,
         "chunk_drugs": 64,
     },
-    "conf/promote/default.yaml": {"floor": 0.0, "must_beat": []},
+    "conf/promote/default.yaml": {"floor": 0.0, "must_beat": [], "max_loss_to_previous": 1.0},
 }
 
 

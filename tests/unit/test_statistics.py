@@ -16,6 +16,7 @@ from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.training import loop
 from stages.dti.training.averaging import renew_statistics
+from stages.dti.training.job import Job
 from stages.dti.training.lightning_module import DrugBANModule
 from stages.dti.training.processes import Process
 
@@ -49,15 +50,17 @@ def jumps(epochs: list[dict[str, float]]) -> np.ndarray:
 
 def validated_both_ways(**changes: Any) -> tuple[np.ndarray, np.ndarray]:
     pairs = sample_pairs()
-    settings = trainer(max_epochs=8, patience_epochs=8, schedule="constant", **changes)
+    settings = trainer(
+        max_epochs=8, patience_epochs=8, schedule="constant", ema_decay=0.0, **changes
+    )
     model = small(graph_dim=32, cnn_filters=[32, 32, 32], cnn_kernels=[3, 6, 9], ban_dim=32)
     train, validation = take(pairs, slice(0, 500)), take(pairs, slice(500, 646))
-    fit = loop.Fit(model, settings, train, validation, None, seed=0, checkpoint=None)
+    job = Job(model, settings, train, validation, None, seed=0, checkpoint=None)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    module = DrugBANModule(DrugBANNetwork(model), settings, fit.total_steps, Process())
+    module = DrugBANModule(DrugBANNetwork(model), settings, job.total_steps, Process())
     fabric = Fabric(accelerator="cpu", devices=1)
-    both = BothWays(fit, module, fabric, Process(), lambda metrics: None)
+    both = BothWays(job, module, fabric, Process(), lambda metrics: None)
     both.running, both.renewed = [], []
     both.run()
     return jumps(both.running), jumps(both.renewed)
