@@ -13,7 +13,8 @@ from pathlib import Path
 
 from stages.dti.errors import ModelError
 from stages.dti.lifecycle.golden import GOLDEN, TOLERANCE
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from serve.schemas import (
 )
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import InvalidInputError, ModelError
-from stages.dti.predictor import Pair, Prediction, Predictor
+from stages.dti.prediction import Pair, Prediction
+from stages.dti.predictor import Predictor
 
 
 class Scorer:

@@ -6,7 +6,7 @@ In:
 Out:
     ``reports/screening/ranking.parquet``: ``top_k`` rows per target: ``rank`` (int32, from 1),
     ``drug_id``, ``drug_name``, ``smiles`` (canonical), ``target_id``, ``target_name`` (str), then
-    the fields of ``Prediction`` (``stages/dti/predictor.py``).
+    the fields of ``Prediction`` (``stages/dti/prediction.py``).
     ``reports/screening/rejected.parquet``: what is not ranked: ``kind`` (``drug`` or ``target``),
     ``row`` (int64, from 1), ``id``, ``name``, ``given`` (SMILES or sequence), ``reason``
     (``invalid``, or ``duplicate`` for a drug that another row of the library holds already),

@@ -9,10 +9,8 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +18,6 @@ from numpy.typing import NDArray
 from stages.dti.data.sequences import clean_sequence
 from stages.dti.data.similarity import SequenceReference, nearest_tanimoto
 from stages.dti.errors import InvalidInputError, ModelError, nearest
-from stages.dti.evaluation.conformal import PredictionSet
 from stages.dti.features.ready import Ready, each_once, ready_drugs, ready_targets
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.featurized_pairs import FeaturizedPairs, Outputs, ReferenceFacts
@@ -29,90 +26,12 @@ from stages.dti.model_description import read_description
 from stages.dti.model_folder import ModelFolder
 from stages.dti.models.base import Precision
 from stages.dti.models.registry import reads_descriptors
+from stages.dti.prediction import ModelInfo, Pair, Prediction, Target
 from stages.dti.screening.matrix import ScoreMatrix, score_matrix
 from stages.dti.screening.ranking import Ranked, rank_library
 
 _BESIDE_LOADING = 5_000
 """With more drugs, all processes at work after the model is loaded are sooner done than one."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A drug and a target; the target by its sequence, or by an id that the model knows."""
-
-    smiles: str
-    sequence: str | None = None
-    target_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Target:
-    """A target by its sequence, or by an id that the model knows."""
-
-    sequence: str | None = None
-    target_id: str | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer to one pair.
-
-    Attributes:
-        status: ``ok``, or ``invalid`` with a ``reason`` and no numbers.
-        smiles: canonical, standardised SMILES that was scored.
-        target_id: the id by which the model knows this exact sequence, if it does.
-        score: the model's output in [0, 1]; higher = more likely to interact.
-        probability: the calibrated score.
-        threshold: on ``probability``; chosen on validation.
-        interacts: ``probability >= threshold``.
-        drug_similarity: largest Tanimoto similarity to a drug in train.
-        target_similarity: largest sequence similarity to a target in train.
-        drug_seen, target_seen, pair_seen: whether exactly this one was in train.
-        prediction_set: the answers that cannot be ruled out (``evaluation/conformal.py``).
-        domain_distance: how far from train, in units of the applicability domain's limit
-            (``evaluation/domain.py``); 0: drug and target both stand in train.
-        in_domain: ``domain_distance <= 1``.
-        spread: standard deviation of the calibrated probabilities that an ensemble's members give,
-            the epistemic part of the uncertainty; ``None`` for any other model.
-    """
-
-    status: Literal["ok", "invalid"]
-    reason: str | None = None
-    smiles: str | None = None
-    target_id: str | None = None
-    score: float | None = None
-    probability: float | None = None
-    threshold: float | None = None
-    interacts: bool | None = None
-    drug_similarity: float | None = None
-    target_similarity: float | None = None
-    drug_seen: bool | None = None
-    target_seen: bool | None = None
-    pair_seen: bool | None = None
-    prediction_set: PredictionSet | None = None
-    domain_distance: float | None = None
-    in_domain: bool | None = None
-    spread: float | None = None
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """Facts about a loaded model; ``sha256`` is that of its folder's content."""
-
-    name: str
-    config: dict[str, Any]
-    feature_version: int
-    threshold: float
-    threshold_metric: str
-    calibration: str
-    conformal_coverage: float
-    train_pairs: int
-    train_drugs: int
-    train_targets: int
-    known_targets: int
-    dataset: str
-    data_sha256: dict[str, str]
-    sha256: str
 
 
 class Predictor:

@@ -21,4 +21,5 @@ def prepare_process() -> None:
     for name, value in LIBRARY_SETTINGS.items():
         os.environ.setdefault(name, value)
     # At its end Python looks through all objects for garbage: half a second once torch is imported.
+    atexit.unregister(gc.freeze)  # Once is enough, however often this is called.
     atexit.register(gc.freeze)

@@ -14,7 +14,8 @@ from stages.dti.evaluation.metrics import ModelOutput
 from stages.dti.evaluation.robustness import Answers, Ask
 from stages.dti.featurized_pairs import FeaturizedPairs
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 CANDIDATE_KEY = "candidate"
 """The candidate's name among the models; the others have their baseline's."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from tiny_repository import TinyRepository
 
@@ -14,3 +16,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> TinyRepository:
     repository.run("git", "add", "-A")
     repository.run("git", "commit", "-q", "-m", "First results")
     return repository
+
+
+@pytest.fixture
+def tiny(built: TinyRepository) -> Iterator[TinyRepository]:
+    """The built repository, put back to its committed state afterwards."""
+    yield built
+    built.run("git", "reset", "-q", "--hard")
+    built.run("dvc", "checkout", "--force", "-q")

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ EVERY_STAGE = [
     "acquire", "validate", "prepare", "split", "featurize", "baselines", "train", "evaluate",
     "promote", "screen", "report",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def tiny(built: TinyRepository) -> Iterator[TinyRepository]:
-    """The built repository, put back to its committed state afterwards."""
-    yield built
-    built.run("git", "reset", "-q", "--hard")
-    built.run("dvc", "checkout", "--force", "-q")
 
 
 def test_the_first_run_makes_every_report(built: TinyRepository) -> None:
@@ -184,7 +175,8 @@ def test_evaluate_and_a_direct_call_agree_to_the_last_bit(tiny: TinyRepository) 
     script = """
 import pandas as pd
 from stages.dti.paths import DRUGS, EVALUATION, PROMOTED, TARGETS
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 table = pd.read_parquet(EVALUATION / "predictions.parquet")
 table = table.merge(pd.read_parquet(DRUGS)).merge(pd.read_parquet(TARGETS))
 pairs = [Pair(*row) for row in table[["smiles", "sequence"]].itertuples(index=False)]

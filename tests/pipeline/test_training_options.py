@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pandas as pd
 import pytest
@@ -11,14 +10,6 @@ import yaml
 from tiny_repository import TinyRepository
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def tiny(built: TinyRepository) -> Iterator[TinyRepository]:
-    """The built repository, put back to its committed state afterwards."""
-    yield built
-    built.run("git", "reset", "-q", "--hard")
-    built.run("dvc", "checkout", "--force", "-q")
 
 
 def test_two_processes_train_through_dvc(tiny: TinyRepository) -> None:

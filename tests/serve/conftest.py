@@ -27,7 +27,8 @@ from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import ROOT, SAMPLE
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 
 @pytest.fixture(scope="session")

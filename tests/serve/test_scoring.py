@@ -24,7 +24,8 @@ from serve.scoring import Scorer
 from serve.settings import load_settings
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import ModelError
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 

@@ -20,7 +20,8 @@ from service_process import Service, running
 
 from serve.schemas import EXAMPLES
 from stages.dti.paths import ROOT
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 CAFFEINE = "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
 FIELDS = {  # of a row → of the library's Prediction

@@ -13,19 +13,6 @@ from stages.dti.config.model import BanConfig, DrugBANConfig, GraphConfig, Seque
 from stages.dti.features.store import PairData
 
 
-def randomise(network: nn.Module) -> nn.Module:
-    """Give every batch norm random statistics, weights and biases, so that nothing cancels."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d):
-            for tensor in (module.running_mean, module.bias):
-                assert tensor is not None
-                nn.init.normal_(tensor)
-            for tensor in (module.running_var, module.weight):
-                assert tensor is not None
-                nn.init.uniform_(tensor, 0.5, 1.5)
-    return network
-
-
 def reference_logits(network: nn.Module, config: DrugBANConfig, pairs: PairData) -> Tensor:
     """Return the logit of each pair, ``(pairs,)``, with gradients to the network's parameters."""
     parameters = dict(network.named_parameters()) | dict(network.named_buffers())

@@ -18,7 +18,6 @@ def drugban_of(
     mlp_hidden_dim: int = 16,
     mlp_out_dim: int = 8,
     dropout: float = 0.0,
-    masked_fraction: float = 0.0,
 ) -> DrugBANConfig:
     """Graph convolution, sequence convolution and bilinear attention of these sizes."""
     return DrugBANConfig.model_validate(
@@ -29,14 +28,12 @@ def drugban_of(
                 "layer": "gcn",
                 "dim": graph_dim,
                 "layers": graph_layers,
-                "masked_fraction": masked_fraction,
             },
             "target": {
                 "name": "sequence_cnn",
                 "residue_dim": residue_dim,
                 "filters": list(cnn_filters),
                 "kernels": list(cnn_kernels),
-                "masked_fraction": masked_fraction,
             },
             "interaction": {
                 "name": "ban",

@@ -20,7 +20,6 @@ from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.report import ReportConfig
-from stages.dti.config.split import SplitConfig
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.check_tables import make_tables
 from stages.dti.data.checks import all_checks
@@ -52,6 +51,7 @@ from stages.dti.paths import (
 )
 from stages.dti.training.curves import LearningCurves
 from stages.report import run
+from tests import split_tables
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -74,17 +74,7 @@ PROMOTE = PromoteConfig(
     golden_pairs=5,
 )
 ENVIRONMENT = EnvironmentConfig(name="dev", alias="production", promotion="automatic")
-SPLIT = SplitConfig(
-    kind="random",
-    train_fraction=0.8,
-    val_fraction=0.1,
-    test_fraction=0.1,
-    adapt_fraction=0.0,
-    seed=0,
-    cluster_drug_similarity=0.6,
-    cluster_target_similarity=0.4,
-    max_overlap_fraction=0.0,
-)
+SPLIT = split_tables.config("random")
 REPORTED = ReportConfig(title="Drug-target interaction pipeline")
 
 

@@ -24,7 +24,8 @@ from stages.dti.features import embeddings
 from stages.dti.features.store import FeatureStore
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.paths import CACHE, CANDIDATE, FEATURES, TARGETS, Paths
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 from stages.dti.training.drugban import fit_drugban
 from stages.dti.training.export import finish, load_training_data
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from sample_pairs import alone, sample_pairs, take
 from torch import Tensor
 
+from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.config.base import build
 from stages.dti.config.model import DrugBANConfig, GraphConfig, ModelConfig
 from stages.dti.errors import ConfigError
@@ -23,14 +24,13 @@ from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.encoders.build import Widths
 from stages.dti.models.drugban.encoders.graph import GraphEncoder, graph_batch
-from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 
 DRUGS: dict[str, dict[str, Any]] = {
-    "gcn": {"name": "graph", "layer": "gcn", "dim": 12, "layers": 2, "masked_fraction": 0.1},
-    "gin": {"name": "graph", "layer": "gin", "dim": 12, "layers": 2, "masked_fraction": 0.1},
-    "gatv2": {"name": "graph", "layer": "gatv2", "dim": 12, "layers": 2, "masked_fraction": 0.1},
+    "gcn": {"name": "graph", "layer": "gcn", "dim": 12, "layers": 2},
+    "gin": {"name": "graph", "layer": "gin", "dim": 12, "layers": 2},
+    "gatv2": {"name": "graph", "layer": "gatv2", "dim": 12, "layers": 2},
     "fingerprint": {"name": "fingerprint", "hidden_dim": 14},
     "descriptors": {"name": "descriptors", "hidden_dim": 9},
 }
@@ -40,7 +40,6 @@ TARGETS: dict[str, dict[str, Any]] = {
         "residue_dim": 6,
         "filters": [8, 10],
         "kernels": [3, 4],
-        "masked_fraction": 0.1,
     },
     "descriptors": {"name": "descriptors", "hidden_dim": 11},
     "embedding": {"name": "embedding", "hidden_dim": 13},
@@ -91,22 +90,10 @@ def config(drug: str, target: str, interaction: str) -> DrugBANConfig:
     return DrugBANConfig.model_validate(plain)
 
 
-def randomise(network: torch.nn.Module) -> None:
-    """Random batch-norm statistics, and nothing 0 or 1 that the equations could leave out."""
-    for module in network.modules():
-        if isinstance(module, RowBatchNorm):
-            for tensor in (module.running_mean, module.bias):
-                assert tensor is not None
-                torch.nn.init.normal_(tensor)
-            for tensor in (module.running_var, module.weight):
-                assert tensor is not None
-                torch.nn.init.uniform_(tensor, 0.5, 1.5)
-
-
 def network_of(settings: DrugBANConfig, pairs: PairData) -> DrugBANNetwork:
     torch.manual_seed(0)
     network = DrugBANNetwork(settings, Widths.of(settings, pairs.drugs, pairs.targets))
-    randomise(network)
+    randomise_norms(network)
     return network.eval()
 
 
@@ -146,7 +133,7 @@ def gatv2_atom(
 def test_a_graph_layer_equals_its_plain_equation(layer: str, atom: Any) -> None:
     torch.manual_seed(0)
     encoder = GraphEncoder(build(GraphConfig, DRUGS[layer], "drug"))
-    randomise(encoder)
+    randomise_norms(encoder)
     for name, parameter in encoder.named_parameters():
         if "epsilon" in name or name.endswith((".bias", ".attention")):
             torch.nn.init.normal_(parameter)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from evaluated_models import EVALUATE, tracking_at, write_inputs
+from evaluated_models import EVALUATE
 from written_files import files_below
 
 from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import ConfigError, DataError, DtiError, ModelError
-from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -33,25 +32,10 @@ from stages.dti.paths import (
 from stages.evaluate import run
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that the stage reads."""
-    root = tmp_path_factory.mktemp("inputs")
-    write_inputs(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
-        yield tracking_at(tmp_path_factory.mktemp("mlflow"))
-
-
 @pytest.fixture
-def changed(inputs: Path, tmp_path: Path) -> Path:
+def changed(evaluate_inputs: Path, tmp_path: Path) -> Path:
     """A copy of the inputs that a test may damage."""
-    return Path(shutil.copytree(inputs, tmp_path / "changed"))
+    return Path(shutil.copytree(evaluate_inputs, tmp_path / "changed"))
 
 
 def rewrite(root: Path, artefact: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
@@ -108,11 +92,11 @@ def test_damaged_inputs_are_an_error_and_nothing_is_written(
 
 
 def test_an_unusable_tracking_store_is_found_out_before_the_work(
-    inputs: Path, tracking: TrackingConfig, tmp_path: Path
+    evaluate_inputs: Path, tracking: TrackingConfig, tmp_path: Path
 ) -> None:
     nowhere = tracking.model_copy(update={"uri": "mlruns"})
     with pytest.raises(DtiError, match="no model registry"):
-        run(Paths(inputs=inputs, outputs=tmp_path), evaluate=EVALUATE, tracking=nowhere)
+        run(Paths(inputs=evaluate_inputs, outputs=tmp_path), evaluate=EVALUATE, tracking=nowhere)
     assert files_below(tmp_path) == {}
 
 

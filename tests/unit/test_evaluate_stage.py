@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from evaluated_models import EVALUATE, MODELS, TRAIN, tracking_at, write_inputs
+from evaluated_models import EVALUATE, MODELS, TRAIN
 from prepared_tables import FEATURE_PARAMETERS
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, roc_auc_score
 from written_files import files_below
@@ -20,7 +19,6 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.robustness import sample_rows
 from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure
-from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -30,33 +28,19 @@ from stages.dti.paths import (
     SPLITS,
     Paths,
 )
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 from stages.dti.scoring import load_models, score
 from stages.evaluate import run
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All that the stage reads."""
-    root = tmp_path_factory.mktemp("inputs")
-    write_inputs(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
-        yield tracking_at(tmp_path_factory.mktemp("mlflow"))
-
-
-@pytest.fixture(scope="module")
 def outputs(
-    inputs: Path, tracking: TrackingConfig, tmp_path_factory: pytest.TempPathFactory
+    evaluate_inputs: Path, tracking: TrackingConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """All that the stage writes."""
     root = tmp_path_factory.mktemp("outputs")
-    run(Paths(inputs=inputs, outputs=root), evaluate=EVALUATE, tracking=tracking)
+    run(Paths(inputs=evaluate_inputs, outputs=root), evaluate=EVALUATE, tracking=tracking)
     return root
 
 
@@ -129,13 +113,13 @@ def test_differences_are_those_of_the_tables(metrics: dict[str, Any]) -> None:
 
 
 def test_predictions_are_those_of_the_predictor_to_the_last_bit(
-    inputs: Path, predictions: pd.DataFrame
+    evaluate_inputs: Path, predictions: pd.DataFrame
 ) -> None:
-    test = read_test_pairs(Paths(inputs=inputs, outputs=inputs))
+    test = read_test_pairs(Paths(inputs=evaluate_inputs, outputs=evaluate_inputs))
     pairs = [Pair(*row) for row in test[["smiles", "sequence"]].itertuples(index=False)]
     for name in MODELS:
         folder = CANDIDATE if name == "candidate" else BASELINES / name
-        served = Predictor.load(inputs / folder).predict(pairs)
+        served = Predictor.load(evaluate_inputs / folder).predict(pairs)
         for field in ("score", "probability"):
             expected = [getattr(prediction, field) for prediction in served]
             np.testing.assert_array_equal(predictions[f"{name}_{field}"], expected)
@@ -151,9 +135,9 @@ def test_predictions_are_those_of_the_predictor_to_the_last_bit(
 
 
 def test_predictions_are_the_test_pairs_in_the_splits_order(
-    inputs: Path, predictions: pd.DataFrame
+    evaluate_inputs: Path, predictions: pd.DataFrame
 ) -> None:
-    splits = pd.read_parquet(inputs / SPLITS)
+    splits = pd.read_parquet(evaluate_inputs / SPLITS)
     expected = splits[splits["split"] == "test"]
     keys = ["drug_key", "target_key"]
     assert predictions[keys].to_numpy().tolist() == expected[keys].to_numpy().tolist()
@@ -178,11 +162,11 @@ def test_strata_cover_the_test_pairs(outputs: Path, predictions: pd.DataFrame) -
 
 
 def test_coverage_is_that_of_the_stored_limits(
-    inputs: Path, metrics: dict[str, Any], predictions: pd.DataFrame
+    evaluate_inputs: Path, metrics: dict[str, Any], predictions: pd.DataFrame
 ) -> None:
     for name, table in {"candidate": metrics["candidate"], **metrics["baselines"]}.items():
         folder = CANDIDATE if name == "candidate" else BASELINES / name
-        sets = Predictor.load(inputs / folder).content.conformal
+        sets = Predictor.load(evaluate_inputs / folder).content.conformal
         probability = predictions[f"{name}_probability"]
         held = {1: probability >= sets.active_from, 0: probability <= sets.inactive_to}
         found = table["conformal"]
@@ -248,18 +232,18 @@ def test_confusion_rows_give_the_accuracy(outputs: Path, metrics: dict[str, Any]
 
 
 def test_a_second_run_writes_the_same_bytes(
-    inputs: Path, outputs: Path, tracking: TrackingConfig, tmp_path: Path
+    evaluate_inputs: Path, outputs: Path, tracking: TrackingConfig, tmp_path: Path
 ) -> None:
-    run(Paths(inputs=inputs, outputs=tmp_path), evaluate=EVALUATE, tracking=tracking)
+    run(Paths(inputs=evaluate_inputs, outputs=tmp_path), evaluate=EVALUATE, tracking=tracking)
     assert files_below(tmp_path) == files_below(outputs)
 
 
 def test_mlflow_holds_one_evaluation_per_model(
-    inputs: Path, outputs: Path, metrics: dict[str, Any], tracking: TrackingConfig
+    evaluate_inputs: Path, outputs: Path, metrics: dict[str, Any], tracking: TrackingConfig
 ) -> None:
     store = configure(tracking)
     runs = store.client.search_runs([store.experiment_id("evaluation")])
-    candidate = Predictor.load(inputs / CANDIDATE).info
+    candidate = Predictor.load(evaluate_inputs / CANDIDATE).info
     found = [run for run in runs if run.data.tags[MODEL_TAG] == candidate.sha256]
     assert found
     assert found[0].data.metrics["auroc"] == metrics["candidate"]["auroc"]["value"]
@@ -269,8 +253,8 @@ def test_mlflow_holds_one_evaluation_per_model(
     assert names == {"logistic_regression", "base_rate", "nearest_neighbour"}
 
 
-def test_models_of_other_features_get_features_of_their_own(inputs: Path) -> None:
-    paths = Paths(inputs=inputs, outputs=inputs)
+def test_models_of_other_features_get_features_of_their_own(evaluate_inputs: Path) -> None:
+    paths = Paths(inputs=evaluate_inputs, outputs=evaluate_inputs)
     test = read_test_pairs(paths)
     models = load_models(paths)
     assert list(models) == ["candidate", "base_rate", "nearest_neighbour"]

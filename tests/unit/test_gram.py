@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from drugban_reference import randomise
 from drugban_sizes import drugban_of
 from sample_pairs import FEATURES, sample_pairs
 
+from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import featurize_targets, sequences_of
 from stages.dti.models.drugban import gram
@@ -28,7 +28,9 @@ def model() -> DrugBAN:
         mlp_out_dim=8, dropout=0.2,
     )  # fmt: skip
     torch.manual_seed(0)
-    return DrugBAN(randomise(DrugBANNetwork(config)))
+    network = DrugBANNetwork(config)
+    randomise_norms(network)
+    return DrugBAN(network)
 
 
 def every_pair(pairs: PairData) -> np.ndarray:

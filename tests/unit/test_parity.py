@@ -20,6 +20,7 @@ from stages.dti.benchmarking.parity import (
     pair_sets,
     parity_rows,
     randomise_norms,
+    scale_joint_norm,
     training_mode,
     without_dropout,
 )
@@ -100,7 +101,8 @@ def test_a_weight_that_differs_shows_in_the_parity(
     torch.manual_seed(0)
     network, reference = DrugBANNetwork(without_dropout(NETWORK)), PaddedDrugBAN(SIZES)
     pairs = PairSet("some", inputs.pair_data(inputs.some_pairs(6)), 290, 1200)
-    randomise_norms(network, pairs.data)
+    randomise_norms(network)
+    scale_joint_norm(network, pairs.data)
     state = network.state_dict()
     reference.load_state_dict(state)
 

@@ -21,14 +21,16 @@ from stages.dti.config.model import ModelConfig
 from stages.dti.errors import ModelError
 from stages.dti.models.registry import reads_descriptors
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE
-from stages.dti.predictor import Pair, Predictor, Target
+from stages.dti.prediction import Pair, Target
+from stages.dti.predictor import Predictor
 
 SMILES: list[str] = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=20)["smiles"].tolist()
 
 RANK = """
 import dataclasses, json, sys
 from pathlib import Path
-from stages.dti.predictor import Predictor, Target
+from stages.dti.prediction import Target
+from stages.dti.predictor import Predictor
 folder, target, smiles = json.loads(sys.stdin.read())
 imported = [name for name in ("torch", "scipy", "sklearn") if name in sys.modules]
 predictor, library = Predictor.load_with_library(Path(folder), smiles)

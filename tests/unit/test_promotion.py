@@ -11,16 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from promotion_repository import (
-    NOT_WORSE,
-    PROMOTE,
-    Repository,
-    check,
-    propose,
-    read,
-    tracking_at,
-    write_pipeline,
-)
+from promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose, read
 from written_files import files_below
 
 from stages.dti.errors import DataError, ModelError
@@ -29,7 +20,6 @@ from stages.dti.lifecycle.promotion import CARD, VERSION, WRITTEN_HERE
 from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.lifecycle.pyfunc import PredictorModel
 from stages.dti.lifecycle.registry import fetch
-from stages.dti.lifecycle.tracking_store import configure
 from stages.dti.paths import (
     CANDIDATE,
     EVALUATION,
@@ -39,30 +29,8 @@ from stages.dti.paths import (
     PREPARE_METRICS,
     PROMOTED,
 )
-from stages.dti.predictor import Pair, Predictor
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("pipeline")
-    write_pipeline(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry without models, made once: its tables take a second or more."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    configure(tracking_at(path))
-    return path
-
-
-@pytest.fixture
-def repository(
-    pipeline: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Repository:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return Repository(Path(shutil.copytree(pipeline, tmp_path / "repository")), empty_store)
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 
 def test_first_promotion_exports_registers_and_explains(repository: Repository) -> None:

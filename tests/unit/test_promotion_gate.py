@@ -17,8 +17,6 @@ from promotion_repository import (
     fit,
     propose,
     read,
-    tracking_at,
-    write_pipeline,
 )
 from sklearn.metrics import roc_auc_score
 from written_files import files_below
@@ -30,32 +28,9 @@ from stages.dti.errors import ModelError
 from stages.dti.lifecycle.promotion import NO_MODEL, VERSION
 from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.lifecycle.registry import aliased_version
-from stages.dti.lifecycle.tracking_store import configure
 from stages.dti.paths import BASELINES, CANDIDATE, EVALUATION, METRICS, PROMOTED, SPLITS, Paths
-from stages.dti.predictor import Pair, Predictor
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("pipeline")
-    write_pipeline(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry without models, made once: its tables take a second or more."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    configure(tracking_at(path))
-    return path
-
-
-@pytest.fixture
-def repository(
-    pipeline: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Repository:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return Repository(Path(shutil.copytree(pipeline, tmp_path / "repository")), empty_store)
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 
 def test_second_model_is_compared_with_the_first_by_recorded_metrics(

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_reference import randomise, reference_logits
+from drugban_reference import reference_logits
 from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_pairs import FEATURES
 
+from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.benchmarking.published import (
     PaddedDrugBAN,
     padded_batch,
@@ -68,7 +69,7 @@ def engine() -> DrugBANNetwork:
     """Random weights, biases and batch-norm statistics, so that nothing cancels."""
     torch.manual_seed(0)
     network = DrugBANNetwork(CONFIG)
-    randomise(network)
+    randomise_norms(network)
     return network.eval()
 
 

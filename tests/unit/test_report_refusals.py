@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from reported_results import change, report, write_results
+from reported_results import change, report
 
 from stages.dti.atomic import write_text
 from stages.dti.errors import DataError
@@ -22,29 +22,16 @@ from stages.dti.paths import (
 )
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("results")
-    write_results(root)
-    return root
-
-
-@pytest.fixture
-def copy(results: Path, tmp_path: Path) -> Path:
-    """A copy that a test may break."""
-    return Path(shutil.copytree(results, tmp_path / "copy"))
-
-
-def test_a_missing_key_names_its_file(copy: Path) -> None:
-    change(copy / METRICS, lambda metrics: metrics["candidate"]["auroc"].pop("low"))
+def test_a_missing_key_names_its_file(results_copy: Path) -> None:
+    change(results_copy / METRICS, lambda metrics: metrics["candidate"]["auroc"].pop("low"))
     with pytest.raises(DataError, match=r"reports/metrics\.json has no 'candidate\.auroc\.low'"):
-        report(copy)
+        report(results_copy)
 
 
-def test_a_key_missing_for_a_template_names_its_file(copy: Path) -> None:
-    change(copy / PREPARE_METRICS, lambda found: found.pop("rows_merged"))
+def test_a_key_missing_for_a_template_names_its_file(results_copy: Path) -> None:
+    change(results_copy / PREPARE_METRICS, lambda found: found.pop("rows_merged"))
     with pytest.raises(DataError, match=r"reports/prepare_metrics\.json has no 'rows_merged'"):
-        report(copy)
+        report(results_copy)
 
 
 @pytest.mark.parametrize(
@@ -55,31 +42,31 @@ def test_a_key_missing_for_a_template_names_its_file(copy: Path) -> None:
         *(EVALUATION / f"{name}.json" for name in ("strata", "applicability", "robustness")),
     ],
 )
-def test_a_missing_file_is_named(copy: Path, artefact: Path) -> None:
-    (copy / artefact).unlink()
+def test_a_missing_file_is_named(results_copy: Path, artefact: Path) -> None:
+    (results_copy / artefact).unlink()
     with pytest.raises(DataError, match=re.escape(str(artefact))):
-        report(copy)
+        report(results_copy)
 
 
-def test_a_broken_file_is_named(copy: Path) -> None:
-    write_text(copy / METRICS, "{")
+def test_a_broken_file_is_named(results_copy: Path) -> None:
+    write_text(results_copy / METRICS, "{")
     with pytest.raises(DataError, match=r"reports/metrics\.json is no JSON"):
-        report(copy)
+        report(results_copy)
 
 
-def test_a_promoted_folder_without_a_card_is_refused(copy: Path) -> None:
-    (copy / PROMOTED / "MODEL_CARD.md").unlink()
+def test_a_promoted_folder_without_a_card_is_refused(results_copy: Path) -> None:
+    (results_copy / PROMOTED / "MODEL_CARD.md").unlink()
     with pytest.raises(DataError, match=r"MODEL_CARD\.md"):
-        report(copy)
+        report(results_copy)
 
 
-def test_curves_of_another_form_are_refused(copy: Path) -> None:
-    write_text(copy / TRAINING_CURVES / "loss.csv", "step,loss\n0,1\n")
+def test_curves_of_another_form_are_refused(results_copy: Path) -> None:
+    write_text(results_copy / TRAINING_CURVES / "loss.csv", "step,loss\n0,1\n")
     with pytest.raises(DataError, match=r"loss\.csv has the columns step, loss"):
-        report(copy)
+        report(results_copy)
 
 
-def test_missing_pictures_are_refused(copy: Path) -> None:
-    shutil.rmtree(copy / EVALUATION / "pictures")
+def test_missing_pictures_are_refused(results_copy: Path) -> None:
+    shutil.rmtree(results_copy / EVALUATION / "pictures")
     with pytest.raises(DataError, match="holds no picture"):
-        report(copy)
+        report(results_copy)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,19 +13,6 @@ from reported_results import change, report, write_results, write_training
 from stages.dti.atomic import write_text
 from stages.dti.paths import DECISION, EVALUATION, METRICS, PROMOTED
 from stages.dti.training.curves import LearningCurves
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("results")
-    write_results(root)
-    return root
-
-
-@pytest.fixture
-def copy(results: Path, tmp_path: Path) -> Path:
-    """A copy that a test may break."""
-    return Path(shutil.copytree(results, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="module")
@@ -112,16 +98,16 @@ def test_what_changed_inputs_do_is_shown(html: str, results: Path) -> None:
     assert "Left out: 40 pairs: a salt." in section
 
 
-def test_a_robustness_that_was_switched_off_says_so(copy: Path) -> None:
+def test_a_robustness_that_was_switched_off_says_so(results_copy: Path) -> None:
     off = {"n": 0, "perturbations": []}
-    change(copy / EVALUATION / "robustness.json", lambda found: found.update(off))
-    assert "Not tested: <code>evaluate.robustness_pairs</code> is 0." in report(copy)
+    change(results_copy / EVALUATION / "robustness.json", lambda found: found.update(off))
+    assert "Not tested: <code>evaluate.robustness_pairs</code> is 0." in report(results_copy)
 
 
-def test_sets_that_do_not_cover_are_told_in_red(copy: Path) -> None:
+def test_sets_that_do_not_cover_are_told_in_red(results_copy: Path) -> None:
     broken = {"verdict": "below the promise"}
-    change(copy / METRICS, lambda metrics: metrics["candidate"]["conformal"].update(broken))
-    assert '<span class="chip bad">below the promise</span>' in report(copy)
+    change(results_copy / METRICS, lambda metrics: metrics["candidate"]["conformal"].update(broken))
+    assert '<span class="chip bad">below the promise</span>' in report(results_copy)
 
 
 def test_the_model_card_is_rendered_below_the_page_headings(html: str) -> None:
@@ -129,8 +115,8 @@ def test_the_model_card_is_rendered_below_the_page_headings(html: str) -> None:
     assert "&lt;script&gt;alert(1)" in html
 
 
-def test_equal_results_give_equal_bytes(html: str, copy: Path) -> None:
-    assert report(copy) == html
+def test_equal_results_give_equal_bytes(html: str, results_copy: Path) -> None:
+    assert report(results_copy) == html
 
 
 def test_a_refusal_without_any_model_is_reported(tmp_path: Path) -> None:
@@ -143,22 +129,28 @@ def test_a_refusal_without_any_model_is_reported(tmp_path: Path) -> None:
     assert "No model was ever promoted." in page
 
 
-def test_a_refusal_beside_a_promoted_model_says_that_it_stays(copy: Path) -> None:
-    change(copy / DECISION, lambda decision: decision.update(verdict="refused", gate_passed=False))
-    assert "The model promoted before stays in service." in report(copy)
+def test_a_refusal_beside_a_promoted_model_says_that_it_stays(results_copy: Path) -> None:
+    change(
+        results_copy / DECISION,
+        lambda decision: decision.update(verdict="refused", gate_passed=False),
+    )
+    assert "The model promoted before stays in service." in report(results_copy)
 
 
-def test_an_environment_that_promotes_nothing_is_told_apart(copy: Path) -> None:
-    change(copy / DECISION, lambda decision: decision.update(verdict="refused", gate_passed=True))
-    assert "Gate passed, not promoted" in report(copy)
+def test_an_environment_that_promotes_nothing_is_told_apart(results_copy: Path) -> None:
+    change(
+        results_copy / DECISION,
+        lambda decision: decision.update(verdict="refused", gate_passed=True),
+    )
+    assert "Gate passed, not promoted" in report(results_copy)
 
 
-def test_a_model_without_steps_has_no_curves(copy: Path) -> None:
-    write_training(copy, "base_rate", LearningCurves("base_rate", monitor="auroc"))
-    assert "no learning curves" in report(copy)
+def test_a_model_without_steps_has_no_curves(results_copy: Path) -> None:
+    write_training(results_copy, "base_rate", LearningCurves("base_rate", monitor="auroc"))
+    assert "no learning curves" in report(results_copy)
 
 
-def test_an_ensembles_fits_are_shown_one_by_one(copy: Path) -> None:
+def test_an_ensembles_fits_are_shown_one_by_one(results_copy: Path) -> None:
     curves = LearningCurves("ensemble", monitor="auroc")
     curves.of_member("1", 0)  # a name that looks like a number, of a model without steps
     for member, fits, spacing in (("drugban", 11, 1), ("null", 1, 10)):
@@ -167,8 +159,8 @@ def test_an_ensembles_fits_are_shown_one_by_one(copy: Path) -> None:
             for step in range(1, 4 + number % 2):
                 values = {"train_loss": 1 / step, "val_loss": 2 / step, "val_auroc": 0.5}
                 curve.add({"epoch": step * spacing - 1, **values})
-    write_training(copy, "ensemble", curves)
-    page = report(copy)
+    write_training(results_copy, "ensemble", curves)
+    page = report(results_copy)
     section = page[page.index('id="training"') : page.index('id="split"')]
     rows = re.findall(r'<th scope="row">(\w+)</th>' + r'<td class="n">([^<]*)</td>' * 3, section)
     assert rows == [
@@ -189,16 +181,16 @@ def test_an_ensembles_fits_are_shown_one_by_one(copy: Path) -> None:
     assert ">29<" in figures["Loss: null"]
 
 
-def test_the_fits_of_a_single_member_need_no_name(copy: Path) -> None:
+def test_the_fits_of_a_single_member_need_no_name(results_copy: Path) -> None:
     curves = LearningCurves("ensemble", monitor="auroc")
     for number in (0, 1):
         curves.of_member("drugban", number).add({"epoch": 0, "val_auroc": 0.5})
-    write_training(copy, "ensemble", curves)
-    assert "<figcaption>AUROC on validation</figcaption>" in report(copy)
+    write_training(results_copy, "ensemble", curves)
+    assert "<figcaption>AUROC on validation</figcaption>" in report(results_copy)
 
 
-def test_a_metric_without_value_is_a_dash(copy: Path) -> None:
+def test_a_metric_without_value_is_a_dash(results_copy: Path) -> None:
     nothing = {"value": None, "low": None, "high": None, "reason": "the pairs hold one class"}
-    change(copy / METRICS, lambda metrics: metrics["candidate"].update(mcc=nothing))
-    page = report(copy)
+    change(results_copy / METRICS, lambda metrics: metrics["candidate"].update(mcc=nothing))
+    page = report(results_copy)
     assert 'title="the pairs hold one class">–' in page

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from screened_model import screen_section, write_library, write_promoted
+from screened_model import screen_section
 from written_files import files_below
 
 from stages.dti.errors import ConfigError
@@ -25,21 +25,6 @@ from stages.dti.screening import ray_engine
 from stages.dti.screening.chunks import Chunk
 from stages.dti.screening.job import Job, score_locally
 from stages.screen import run
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("inputs")
-    write_promoted(root)
-    write_library(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def outputs(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("outputs")
-    run(Paths(inputs, root), screen=screen_section(keep_scores=True))
-    return root
 
 
 class Stopped(Exception):
@@ -57,8 +42,8 @@ def stopping_after(chunks: int) -> Any:
 
 
 def test_a_run_that_stopped_goes_on_with_the_missing_chunks(
-    inputs: Path,
-    outputs: Path,
+    screen_inputs: Path,
+    screen_outputs: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -67,33 +52,33 @@ def test_a_run_that_stopped_goes_on_with_the_missing_chunks(
     with monkeypatch.context() as patch:
         patch.setattr("stages.screen.score_locally", stopping_after(2))
         with pytest.raises(Stopped):
-            run(Paths(inputs, tmp_path), screen=section)
+            run(Paths(screen_inputs, tmp_path), screen=section)
     assert not (tmp_path / SCREENING).exists()
     with caplog.at_level(logging.INFO):
-        run(Paths(inputs, tmp_path), screen=section)
+        run(Paths(screen_inputs, tmp_path), screen=section)
     assert "2 of 4 chunks were kept" in caplog.text
-    assert files_below(tmp_path) == files_below(outputs)
+    assert files_below(tmp_path) == files_below(screen_outputs)
 
 
 @pytest.mark.parametrize(
     "other", [{"margin": 6}, {"precision": "float32"}, {"chunk_drugs": 15}, {"targets": None}]
 )
 def test_chunks_of_another_screen_are_not_taken(
-    inputs: Path,
+    screen_inputs: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     other: dict[str, Any],
 ) -> None:
     if "targets" in other:
-        known = Predictor.load(inputs / PROMOTED).content.reference.targets["target_id"]
+        known = Predictor.load(screen_inputs / PROMOTED).content.reference.targets["target_id"]
         other = {"targets": known.tolist()[:2]}
     with monkeypatch.context() as patch:
         patch.setattr("stages.screen.score_locally", stopping_after(1))
         with pytest.raises(Stopped):
-            run(Paths(inputs, tmp_path), screen=screen_section())
+            run(Paths(screen_inputs, tmp_path), screen=screen_section())
     with caplog.at_level(logging.INFO):
-        run(Paths(inputs, tmp_path), screen=screen_section(**other))
+        run(Paths(screen_inputs, tmp_path), screen=screen_section(**other))
     assert "0 of" in caplog.text
 
 
@@ -122,10 +107,10 @@ run(Paths(Path({inputs!r}), Path({outputs!r})), screen=screen_section(keep_score
 
 @pytest.mark.slow
 def test_a_killed_process_goes_on_where_it_stopped(
-    inputs: Path, outputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    screen_inputs: Path, screen_outputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED.format(inputs=str(inputs), outputs=str(tmp_path))],
+        [sys.executable, "-c", KILLED.format(inputs=str(screen_inputs), outputs=str(tmp_path))],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
         check=False,
@@ -133,30 +118,32 @@ def test_a_killed_process_goes_on_where_it_stopped(
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     with caplog.at_level(logging.INFO):
-        run(Paths(inputs, tmp_path), screen=screen_section(keep_scores=True))
+        run(Paths(screen_inputs, tmp_path), screen=screen_section(keep_scores=True))
     assert "2 of 4 chunks were kept" in caplog.text
-    assert files_below(tmp_path) == files_below(outputs)
+    assert files_below(tmp_path) == files_below(screen_outputs)
 
 
 @pytest.mark.slow
-def test_two_ray_workers_give_the_same_bytes(inputs: Path, outputs: Path, tmp_path: Path) -> None:
+def test_two_ray_workers_give_the_same_bytes(
+    screen_inputs: Path, screen_outputs: Path, tmp_path: Path
+) -> None:
     ray = pytest.importorskip("ray")
     section = screen_section(keep_scores=True, engine="ray", ray={"address": None, "workers": 2})
-    run(Paths(inputs, tmp_path), screen=section)
-    assert files_below(tmp_path) == files_below(outputs)
+    run(Paths(screen_inputs, tmp_path), screen=section)
+    assert files_below(tmp_path) == files_below(screen_outputs)
     assert not ray.is_initialized()
 
 
-def test_a_cluster_that_does_not_answer_is_named(inputs: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_does_not_answer_is_named(screen_inputs: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     ray = {"address": "127.0.0.1:1", "workers": 1}
     with pytest.raises(ConfigError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'"):
-        run(Paths(inputs, tmp_path), screen=screen_section(engine="ray", ray=ray))
+        run(Paths(screen_inputs, tmp_path), screen=screen_section(engine="ray", ray=ray))
 
 
 @pytest.mark.slow
 def test_a_cluster_that_runs_already_is_used_and_left_running(
-    inputs: Path, outputs: Path, tmp_path: Path
+    screen_inputs: Path, screen_outputs: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ray")
     with socket.socket() as free:
@@ -178,20 +165,20 @@ def test_a_cluster_that_runs_already_is_used_and_left_running(
             time.sleep(0.2)
         ray = {"address": f"127.0.0.1:{port}", "workers": 2}
         section = screen_section(keep_scores=True, engine="ray", ray=ray)
-        run(Paths(inputs, tmp_path), screen=section)
+        run(Paths(screen_inputs, tmp_path), screen=section)
         assert cluster.poll() is None
     finally:
         cluster.terminate()
         cluster.wait(60)
-    assert files_below(tmp_path) == files_below(outputs)
+    assert files_below(tmp_path) == files_below(screen_outputs)
 
 
 def test_without_ray_the_error_names_the_extra(
-    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    screen_inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match="install the extra `ray`"):
-        run(Paths(inputs, tmp_path), screen=screen_section(engine="ray"))
+        run(Paths(screen_inputs, tmp_path), screen=screen_section(engine="ray"))
 
 
 def test_usage_statistics_of_ray_are_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ from stages.dti.models.base import Model, Precision
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE
-from stages.dti.predictor import Pair, Predictor, Target
+from stages.dti.prediction import Pair, Target
+from stages.dti.predictor import Predictor
 from stages.dti.screening.ranking import MARGIN, best_first, is_certain
 
 

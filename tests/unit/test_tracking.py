@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from stages.dti.atomic import write_json
-from stages.dti.config.split import SplitConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DtiError
 from stages.dti.lifecycle import tracking_uri as uri_module
@@ -28,18 +27,9 @@ from stages.dti.lifecycle.tracking import (
 )
 from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure, find_training_run
 from stages.dti.lifecycle.tracking_uri import tracking_uri
+from tests import split_tables
 
-SPLIT = SplitConfig(
-    kind="random",
-    train_fraction=0.8,
-    val_fraction=0.1,
-    test_fraction=0.1,
-    adapt_fraction=0.0,
-    seed=3,
-    cluster_drug_similarity=0.6,
-    cluster_target_similarity=0.4,
-    max_overlap_fraction=0.0,
-)
+SPLIT = split_tables.config("random", seed=3)
 
 
 def config(uri: str, system_metrics: bool = False) -> TrackingConfig:

@@ -31,7 +31,8 @@ from stages.dti.paths import (
     VALIDATION_METRICS,
     Paths,
 )
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 COMMON: dict[str, Any] = {
     "train": section(TrainConfig, "train", threads=1),

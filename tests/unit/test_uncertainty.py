@@ -26,7 +26,8 @@ from stages.dti.lifecycle.pyfunc import PredictorModel
 from stages.dti.model_folder import FORMAT_VERSION
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 from stages.dti.scoring import load_models, score
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data

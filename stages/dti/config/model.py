@@ -19,7 +19,6 @@ class GraphConfig(Section):
     layer: Literal["gcn", "gin", "gatv2"] = Field(description="gcn is the published one")
     dim: int = Field(ge=1, description="atom embedding and layer width")
     layers: int = Field(ge=1, le=16)
-    masked_fraction: float = Field(ge=0, lt=1, description="of atoms, hidden at a training step")
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
@@ -51,7 +50,6 @@ class SequenceConfig(Section):
     residue_dim: int = Field(ge=1, description="residue embedding width")
     filters: list[int] = Field(min_length=1)
     kernels: list[int] = Field(min_length=1)
-    masked_fraction: float = Field(ge=0, lt=1, description="of residues, hidden likewise")
 
     @model_validator(mode="after")
     def _one_kernel_per_layer(self) -> Self:

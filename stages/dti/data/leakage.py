@@ -12,20 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from stages.dti.config.split import SplitConfig
+from stages.dti.data.leakage_similarity import DECIMALS, USED, Similarity
 from stages.dti.data.scaffolds import murcko_scaffold
-from stages.dti.data.similarity import (
-    ECFP4_BITS,
-    ECFP4_RADIUS,
-    nearest_sequence_similarity,
-    nearest_tanimoto,
-)
 from stages.dti.errors import LeakageError
-from stages.dti.features.drugs import morgan_fingerprints
 
-_USED = ("train", "val", "test")
 _COMPARED = (("test", "train"), ("val", "train"), ("test", "val"))
 _OF_TEST_DOMAIN = {"adapt": "test"}
 """Pairs to adapt to share drugs and targets with test, and with no other part."""
@@ -33,10 +25,6 @@ _OF_TEST_DOMAIN = {"adapt": "test"}
 _MAY_LEAVE_OUT = ("cold_pair", "cluster", "published")
 """Kinds that may leave pairs unused."""
 
-_HISTOGRAM_EDGES = np.linspace(0, 1, 21).round(2)
-_JOINT_EDGES = np.linspace(0, 1, 6).round(2)
-_QUANTILES = {"min": 0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1}
-_DECIMALS = 6
 _EXAMPLES = 3
 
 
@@ -60,8 +48,8 @@ class Claim:
         return {
             "name": self.name,
             "statement": self.statement,
-            "found": round(self.found, _DECIMALS),
-            "limit": round(self.limit, _DECIMALS),
+            "found": round(self.found, DECIMALS),
+            "limit": round(self.limit, DECIMALS),
             "passed": self.passed,
         }
 
@@ -95,7 +83,7 @@ def leakage_report(
     table["published_split"] = interactions["published_split"].to_numpy()
     table["pair"] = table["drug_key"] + "/" + table["target_key"]
     table["domain"] = table["split"].replace(_OF_TEST_DOMAIN)
-    similarity = _Similarity(table, drugs, targets)
+    similarity = Similarity(table, drugs, targets)
 
     claims = [*_claims_of_all(table, config)]
     if config.kind == "random":
@@ -109,7 +97,7 @@ def leakage_report(
     if config.kind == "scaffold":
         claims.append(_scaffolds_disjoint(table, drugs))
     if config.kind == "cluster":
-        claims += similarity.claims(config)
+        claims += _dissimilar(similarity, config)
     if config.kind == "published":
         claims += _published(table, config.max_overlap_fraction)
     if config.adapt_fraction:
@@ -120,10 +108,10 @@ def leakage_report(
     return {
         "kind": config.kind,
         "seed": config.seed,
-        "parts": {part: _counts(table, part) for part in (*_USED, "unused", *adapt)},
+        "parts": {part: _counts(table, part) for part in (*USED, "unused", *adapt)},
         "overlap": {
             f"{a}_{b}": _overlap(table, a, b)
-            for a, b in (*_COMPARED, *((part, other) for part in adapt for other in _USED))
+            for a, b in (*_COMPARED, *((part, other) for part in adapt for other in USED))
         },
         "test_pairs": _seen(table),
         "nearest_train_similarity": similarity.summary(),
@@ -168,7 +156,7 @@ def _require(claims: list[Claim], kind: str) -> None:
 
 
 def _claims_of_all(table: pd.DataFrame, config: SplitConfig) -> Iterable[Claim]:
-    allowed = {*_USED, "unused"} if config.kind in _MAY_LEAVE_OUT else set(_USED)
+    allowed = {*USED, "unused"} if config.kind in _MAY_LEAVE_OUT else set(USED)
     if config.adapt_fraction:
         allowed.add("adapt")
     strangers = ~table["split"].isin(allowed)
@@ -213,7 +201,7 @@ def _stratified(table: pd.DataFrame) -> Claim:
 
 
 def _disjoint(table: pd.DataFrame, column: str, name: str, statement: str) -> Claim:
-    used = table[table["domain"].isin(_USED)]
+    used = table[table["domain"].isin(USED)]
     parts = used.groupby(column)["domain"].nunique()
     shared = parts.index[parts > 1]
     return Claim(name, statement, float(len(shared)), 0, _first(shared))
@@ -229,6 +217,24 @@ def _scaffolds_disjoint(table: pd.DataFrame, drugs: pd.DataFrame) -> Claim:
         "scaffolds_disjoint",
         "no Bemis-Murcko scaffold stands in two parts (acyclic drugs have none)",
     )
+
+
+def _dissimilar(similarity: Similarity, config: SplitConfig) -> Iterable[Claim]:
+    for kind, nearest, threshold in (
+        ("drug", similarity.drug, config.cluster_drug_similarity),
+        ("target", similarity.target, config.cluster_target_similarity),
+    ):
+        across = pd.concat([nearest(part, reference) for part, reference in _COMPARED])
+        # The similarities are float32; so must be the threshold, or 3/5 would exceed 0.6.
+        limit = float(np.float32(threshold))
+        yield Claim(
+            f"{kind}_similarity",
+            f"no {kind} is more similar to a {kind} of another part than "
+            f"split.cluster_{kind}_similarity",
+            float(across.max()) if len(across) else 0.0,
+            limit,
+            _first(across.index[across > limit].unique()),
+        )
 
 
 def _published(table: pd.DataFrame, max_overlap_fraction: float) -> Iterable[Claim]:
@@ -273,99 +279,6 @@ def _is_carved(table: pd.DataFrame) -> bool:
     return not any("val" in names for names in _published_names(table))
 
 
-class _Similarity:
-    """Nearest-neighbour similarities between parts, computed once per unique drug and target.
-
-    Pairs to adapt to belong to test here.
-    """
-
-    def __init__(self, table: pd.DataFrame, drugs: pd.DataFrame, targets: pd.DataFrame) -> None:
-        self._table = table
-        used = table[table["domain"].isin(_USED)]
-        parts = {part: used[used["domain"] == part] for part in _USED}
-        self._drugs = {part: rows["drug_key"] for part, rows in parts.items()}
-        self._targets = {part: rows["target_key"] for part, rows in parts.items()}
-        drug_keys = pd.Index(used["drug_key"].unique())
-        smiles = drugs.set_index("drug_key")["smiles"].loc[drug_keys].tolist()
-        self._fingerprints = morgan_fingerprints(smiles, ECFP4_RADIUS, ECFP4_BITS)
-        self._drug_rows = drug_keys
-        self._sequences = targets.set_index("target_key")["sequence"]
-
-    def drug(self, part: str, reference: str) -> pd.Series:
-        """Return each unique drug's highest Tanimoto similarity to a drug of ``reference``."""
-        keys, references = self._drugs[part].unique(), self._drugs[reference].unique()
-        nearest = nearest_tanimoto(
-            self._fingerprints[self._drug_rows.get_indexer(keys)],
-            self._fingerprints[self._drug_rows.get_indexer(references)],
-        )
-        return pd.Series(nearest, index=keys)
-
-    def target(self, part: str, reference: str) -> pd.Series:
-        """Return each unique target's highest 4-mer similarity to a target of ``reference``."""
-        keys, references = self._targets[part].unique(), self._targets[reference].unique()
-        nearest = nearest_sequence_similarity(
-            self._sequences.loc[keys].tolist(), self._sequences.loc[references].tolist()
-        )
-        return pd.Series(nearest, index=keys)
-
-    def claims(self, config: SplitConfig) -> Iterable[Claim]:
-        """Return the claims of the ``cluster`` split."""
-        for kind, nearest, threshold in (
-            ("drug", self.drug, config.cluster_drug_similarity),
-            ("target", self.target, config.cluster_target_similarity),
-        ):
-            across = pd.concat([nearest(part, reference) for part, reference in _COMPARED])
-            # The similarities are float32; so must be the threshold, or 3/5 would exceed 0.6.
-            limit = float(np.float32(threshold))
-            yield Claim(
-                f"{kind}_similarity",
-                f"no {kind} is more similar to a {kind} of another part than "
-                f"split.cluster_{kind}_similarity",
-                float(across.max()) if len(across) else 0.0,
-                limit,
-                _first(across.index[across > limit].unique()),
-            )
-
-    def summary(self) -> dict[str, Any]:
-        """Return the nearest-train similarity of the test pairs, by drug, by target and jointly."""
-        test = self._table[self._table["split"] == "test"]
-        drug = _per_pair(test["drug_key"], self.drug("test", "train"))
-        target = _per_pair(test["target_key"], self.target("test", "train"))
-        joint = np.histogram2d(drug, target, bins=(_JOINT_EDGES, _JOINT_EDGES))[0]
-        unseen = ~test["drug_key"].isin(self._drugs["train"]).to_numpy()
-        return {
-            "drug": {
-                "measure": "Tanimoto, ECFP4, 2048 bits",
-                # Mostly stereoisomers: unseen by key, but the same to a fingerprint.
-                "unseen_but_identical_pairs": int((unseen & (drug == 1)).sum()),
-                **_distribution(drug),
-            },
-            "target": {"measure": "4-mer similarity", **_distribution(target)},
-            "joint": {
-                "drug_edges": _JOINT_EDGES.tolist(),
-                "target_edges": _JOINT_EDGES.tolist(),
-                "pairs": joint.astype(int).tolist(),
-            },
-        }
-
-
-def _per_pair(keys: pd.Series, nearest: pd.Series) -> NDArray[np.float64]:
-    """Return each pair's similarity, rounded so that a float32 stands in the bin of its decimal."""
-    return keys.map(nearest).to_numpy(np.float64).round(_DECIMALS)
-
-
-def _distribution(values: NDArray[np.float64]) -> dict[str, Any]:
-    quantiles = {
-        name: round(float(np.quantile(values, level)), _DECIMALS) if len(values) else None
-        for name, level in _QUANTILES.items()
-    }
-    counts = np.histogram(values, bins=_HISTOGRAM_EDGES)[0]
-    return {
-        "quantiles": quantiles,
-        "histogram": {"edges": _HISTOGRAM_EDGES.tolist(), "pairs": counts.tolist()},
-    }
-
-
 def _counts(table: pd.DataFrame, part: str) -> dict[str, Any]:
     inside = table[table["split"] == part]
     return {
@@ -400,7 +313,7 @@ def _seen(table: pd.DataFrame) -> dict[str, float | None]:
 
 
 def _fraction(count: int, total: int) -> float | None:
-    return round(int(count) / total, _DECIMALS) if total else None
+    return round(int(count) / total, DECIMALS) if total else None
 
 
 def _first(keys: Iterable[object]) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from stages.dti.errors import ModelError
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 GOLDEN = "golden.json"
 

@@ -34,7 +34,8 @@ from stages.dti.lifecycle.golden import GOLDEN, golden_predictions
 from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.model_folder import FORMAT_VERSION
 from stages.dti.paths import INTERACTIONS, SPLITS
-from stages.dti.predictor import Pair, Predictor
+from stages.dti.prediction import Pair
+from stages.dti.predictor import Predictor
 
 MODEL = "model.json"
 METRICS_FILE = "metrics.json"

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from stages.dti.errors import DataError
-from stages.dti.predictor import Pair, Prediction, Predictor
+from stages.dti.prediction import Pair, Prediction
+from stages.dti.predictor import Predictor
 
 
 class PredictorModel:
@@ -31,7 +32,7 @@ class PredictorModel:
             params: MLflow's own argument; there is nothing to set.
 
         Returns:
-            The fields of ``stages.dti.predictor.Prediction``; a row that cannot be scored has
+            The fields of ``stages.dti.prediction.Prediction``; a row that cannot be scored has
             ``status`` ``invalid`` and a ``reason``.
 
         Raises:

@@ -9,7 +9,8 @@ import pandas as pd
 from stages.dti.config.screen import LibraryColumns
 from stages.dti.data.tables import pick, read_table
 from stages.dti.errors import DataError
-from stages.dti.predictor import Predictor, Target
+from stages.dti.prediction import Target
+from stages.dti.predictor import Predictor
 
 APPROVED = "approved"
 ALL_TARGETS = "all"

@@ -22,10 +22,11 @@ from stages.dti.errors import InvalidInputError
 from stages.dti.features.ready import Ready
 from stages.dti.features.store import DrugFeatures, PairData
 from stages.dti.models.base import Precision
+from stages.dti.prediction import Pair, Prediction, Target
 from stages.dti.screening.matrix import model_scores
 
 if TYPE_CHECKING:
-    from stages.dti.predictor import Prediction, Predictor, Target
+    from stages.dti.predictor import Predictor
 
 MARGIN = 32
 """Candidates of ``rank`` beyond the top, at first."""
@@ -64,8 +65,6 @@ def rank_library(
     Raises:
         InvalidInputError: the target cannot be scored.
     """
-    from stages.dti.predictor import Pair
-
     drugs = library if isinstance(library, Ready) else predictor.ready_drugs(library)
     targets = predictor.ready_targets([target])
     if targets.reasons[0] is not None:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from stages.dti.atomic import write_file
 from stages.dti.errors import DataError
-from stages.dti.predictor import Pair, Prediction
+from stages.dti.prediction import Pair, Prediction
 from stages.dti.screening.chunks import Chunk, limit_threads
 from stages.dti.screening.job import Job, chunk_folder
 from stages.dti.screening.ranking import best_first, is_certain, merge_top

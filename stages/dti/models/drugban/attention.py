@@ -145,8 +145,9 @@ class MergedAttention(Joiner):
             shares = self.attend(drugs, target)
             return shares.sum(0, keepdim=True) / len(shares)
         shares = self.attend_many(drugs, target).float()
-        owners = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)).to(shares.device)
-        sums = shares.new_zeros(len(sizes), shares.shape[1]).index_add(0, owners, shares)
+        rows = torch.arange(len(shares), device=shares.device)
+        bags = torch.from_numpy(starts[:-1]).to(shares.device)
+        sums = F.embedding_bag(rows, shares, bags, mode="sum")
         return sums / torch.from_numpy(sizes).to(shares.device).unsqueeze(1)
 
     def attend(self, v: Tensor, q: Tensor) -> Tensor:

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+PIECE_ROWS = 2048
+"""Rows that are converted at a time."""
+
 
 class RowBatchNorm(nn.BatchNorm1d):
     """Batch normalisation over the real rows of ``(rows, dim)``; gaps stay 0."""
@@ -75,9 +78,9 @@ class _MaskedBatchNorm(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         values = (rows.relu() if rectify else rows.clone()).index_fill_(0, gaps, 0)
         count = len(rows) - len(gaps)
-        mean = values.sum(0, dtype=torch.float32) / count
-        squares = (values * values).sum(0, dtype=torch.float32) / count
-        variance = (squares - mean.square()).clamp_min(0)
+        total, squares = _sums(values, values)
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp_min(0)
         inverse = torch.rsqrt(variance + eps)
         scale = weight * inverse
         shift = bias - mean * scale
@@ -97,10 +100,9 @@ class _MaskedBatchNorm(torch.autograd.Function):
         count = len(values) - len(gaps)
         # What stands in the gaps must not count; their values are 0 and take it out elsewhere.
         in_gaps = gradient.index_select(0, gaps).sum(0, dtype=torch.float32)
-        bias_gradient = gradient.sum(0, dtype=torch.float32) - in_gaps
-        weight_gradient = (
-            (gradient * values).sum(0, dtype=torch.float32) - mean * bias_gradient
-        ) * inverse
+        total, products = _sums(gradient, values)
+        bias_gradient = total - in_gaps
+        weight_gradient = (products - mean * bias_gradient) * inverse
         # d rows = a g + b x + c, with one number per column: a, b and c.
         a = weight * inverse
         b = -a * inverse * weight_gradient / count
@@ -113,6 +115,21 @@ class _MaskedBatchNorm(torch.autograd.Function):
         else:
             rows_gradient.index_fill_(0, gaps, 0)
         return rows_gradient, None, weight_gradient, bias_gradient, None, None
+
+
+def _sums(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Σ left and Σ left ⊙ right over the rows of two ``(rows, dim)``, float32 ``(dim,)``.
+
+    In pieces, so that what is converted to float32 stays in the processor's cache.
+    """
+    total = left.new_zeros(left.shape[1], dtype=torch.float32)
+    products = torch.zeros_like(total)
+    pieces = zip(torch.split(left, PIECE_ROWS), torch.split(right, PIECE_ROWS), strict=True)
+    for left_piece, right_piece in pieces:
+        values = left_piece.float()
+        total += values.sum(0)
+        products += (values * right_piece).sum(0)
+    return total, products
 
 
 class Dropout(nn.Module):
@@ -137,23 +154,6 @@ class Dropout(nn.Module):
         random_bytes = words.view(torch.uint8)[:count].view(values.shape)
         kept: Tensor = _Drop.apply(values, random_bytes.to(values.dtype), self.dropped)  # type: ignore[no-untyped-call]
         return kept
-
-
-class RowMask(nn.Module):
-    """Hides a random share of the rows while training: they are 0, the others as they are.
-
-    The network then cannot know a molecule or a sequence by a few of its atoms or residues.
-    """
-
-    def __init__(self, fraction: float) -> None:
-        super().__init__()
-        self.fraction = fraction
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """Return ``(rows, dim)`` with whole rows set to 0; in eval mode, as they are."""
-        if not self.training or not self.fraction:
-            return rows
-        return rows * (torch.rand(len(rows), 1, device=rows.device) >= self.fraction).to(rows)
 
 
 class _Drop(torch.autograd.Function):

@@ -20,7 +20,7 @@ from stages.dti.config.model import ATTENTION_HEADS, GraphConfig
 from stages.dti.features.store import ATOM_DIM, DrugFeatures, Scalers
 from stages.dti.models.drugban.batch import DrugBatch, tiled
 from stages.dti.models.drugban.encoders.interface import DrugEncoder
-from stages.dti.models.drugban.masked import RowBatchNorm, RowMask
+from stages.dti.models.drugban.masked import RowBatchNorm
 
 GRAPH_TILE = 128
 """All atoms of a batch are rounded up to a multiple of this."""
@@ -78,7 +78,6 @@ class GraphEncoder(DrugEncoder):
         super().__init__()
         layer = {"gcn": GCNLayer, "gin": GINLayer, "gatv2": GATv2Layer}[config.layer]
         self.dim, self.width = config.dim, ATOM_DIM
-        self.mask = RowMask(config.masked_fraction)
         self.embedding = nn.Linear(ATOM_DIM, config.dim, bias=False)
         self.layers = nn.ModuleList(layer(config.dim) for _ in range(config.layers))
 
@@ -92,7 +91,7 @@ class GraphEncoder(DrugEncoder):
 
     def forward(self, graph: GraphBatch) -> Tensor:
         """Return float32 ``(atoms, dim)``."""
-        atoms = self.embedding(self.mask(graph.atoms)).float()
+        atoms = self.embedding(graph.atoms).float()
         for layer in self.layers:
             atoms = layer(atoms, graph)
         result: Tensor = atoms

@@ -15,7 +15,7 @@ from stages.dti.config.model import SequenceConfig
 from stages.dti.features.store import PADDING_TOKEN, RESIDUE_TOKENS, Scalers, TargetFeatures
 from stages.dti.models.drugban.batch import TargetBatch, round_up, tiled, window
 from stages.dti.models.drugban.encoders.interface import TargetEncoder
-from stages.dti.models.drugban.masked import RowBatchNorm, RowMask
+from stages.dti.models.drugban.masked import RowBatchNorm
 
 RESIDUE_TILE = 64
 """The positions from one target's first residue to the next's are a multiple of this."""
@@ -82,7 +82,6 @@ class SequenceEncoder(TargetEncoder):
         super().__init__()
         self.dim, self.width = config.filters[-1], RESIDUE_TOKENS
         self.gap = max(config.kernels) - 1
-        self.mask = RowMask(config.masked_fraction)
         self.embedding = nn.Embedding(RESIDUE_TOKENS, config.residue_dim, padding_idx=PADDING_TOKEN)
         widths = [config.residue_dim, *config.filters]
         self.convolutions = nn.ModuleList(
@@ -110,7 +109,7 @@ class SequenceEncoder(TargetEncoder):
         """Return ``(positions, filters[-1])``, in the precision of the convolutions."""
         one_hot = torch.eye(RESIDUE_TOKENS, device=targets.tokens.device)
         one_hot[PADDING_TOKEN] = 0
-        rows: Tensor = self.mask(one_hot.index_select(0, targets.tokens))
+        rows: Tensor = one_hot.index_select(0, targets.tokens)
         for index, (convolution, norm) in enumerate(
             zip(self.convolutions, self.norms, strict=True)
         ):

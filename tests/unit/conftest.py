@@ -1,0 +1,113 @@
+"""Fixtures that several test files share; each file gets its own.
+
+What makes them is imported by the fixture itself: the other test files need not wait for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from promotion_repository import Repository
+
+    from stages.dti.config.tracking import TrackingConfig
+
+
+@pytest.fixture(scope="module")
+def evaluate_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the stage ``evaluate`` reads."""
+    from evaluated_models import write_inputs
+
+    root = tmp_path_factory.mktemp("inputs")
+    write_inputs(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
+    """The section ``tracking`` for a store of the file's own."""
+    from evaluated_models import tracking_at
+
+    from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
+        yield tracking_at(tmp_path_factory.mktemp("mlflow"))
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the stage ``promote`` reads."""
+    from promotion_repository import write_pipeline
+
+    root = tmp_path_factory.mktemp("pipeline")
+    write_pipeline(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry without models, made once: its tables take a second or more."""
+    from promotion_repository import tracking_at
+
+    from stages.dti.lifecycle.tracking_store import configure
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    configure(tracking_at(path))
+    return path
+
+
+@pytest.fixture
+def repository(
+    pipeline: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Repository:
+    """A copy of the pipeline that a test may promote in."""
+    from promotion_repository import Repository
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Repository(Path(shutil.copytree(pipeline, tmp_path / "repository")), empty_store)
+
+
+@pytest.fixture(scope="module")
+def screen_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the stage ``screen`` reads."""
+    from screened_model import write_library, write_promoted
+
+    root = tmp_path_factory.mktemp("inputs")
+    write_promoted(root)
+    write_library(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def screen_outputs(screen_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the stage ``screen`` writes, the scores too."""
+    from screened_model import screen_section
+
+    from stages.dti.paths import Paths
+    from stages.screen import run
+
+    root = tmp_path_factory.mktemp("outputs")
+    run(Paths(screen_inputs, root), screen=screen_section(keep_scores=True))
+    return root
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All that the stage ``report`` reads."""
+    from reported_results import write_results
+
+    root = tmp_path_factory.mktemp("results")
+    write_results(root)
+    return root
+
+
+@pytest.fixture
+def results_copy(results: Path, tmp_path: Path) -> Path:
+    """A copy that a test may break."""
+    return Path(shutil.copytree(results, tmp_path / "copy"))
