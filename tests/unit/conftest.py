@@ -31,13 +31,13 @@ def evaluate_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
     """The section ``tracking`` for a store of the file's own."""
-    from evaluated_models import tracking_at
+    from tracking_section import tracking_at
 
     from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
-        yield tracking_at(tmp_path_factory.mktemp("mlflow"))
+        yield tracking_at(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,12 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry without models, made once: its tables take a second or more."""
-    from promotion_repository import tracking_at
+    from tracking_section import tracking_at
 
     from stages.dti.lifecycle.tracking_store import configure
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    configure(tracking_at(path))
+    configure(tracking_at(f"sqlite:///{path}"))
     return path
 
 

@@ -10,7 +10,6 @@ from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, writ
 from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
-from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig
 from stages.dti.model_folder import ModelFolder
 from stages.dti.models.base import FitContext
@@ -44,13 +43,3 @@ def write_inputs(root: Path) -> None:
         folder = root / (CANDIDATE if name == "candidate" else BASELINES / name)
         folder.mkdir(parents=True)
         fit_model(root, plain).save(folder)
-
-
-def tracking_at(folder: Path) -> TrackingConfig:
-    """Return the section for a store in ``folder``."""
-    return TrackingConfig(
-        uri=f"sqlite:///{folder}/mlflow.db",
-        experiment_prefix="test",
-        registered_model="DrugBAN",
-        system_metrics=False,
-    )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 from prepared_tables import write_features
+from tracking_section import tracking_at
 from written_files import files_below
 
 from stages import acquire, prepare, split
@@ -177,16 +178,6 @@ def write_pipeline(root: Path) -> None:
     propose(root, "good")
 
 
-def tracking_at(path: Path) -> TrackingConfig:
-    """Return the section for a store in the file ``path``."""
-    return TrackingConfig(
-        uri=f"sqlite:///{path}",
-        experiment_prefix="test",
-        registered_model="DrugBAN",
-        system_metrics=False,
-    )
-
-
 class Repository:
     """A copy of the pipeline with a registry of its own."""
 
@@ -202,7 +193,7 @@ class Repository:
     @property
     def tracking(self) -> TrackingConfig:
         """The section ``tracking``."""
-        return tracking_at(self.root / "mlflow.db")
+        return tracking_at(f"sqlite:///{self.root}/mlflow.db")
 
     @property
     def store(self) -> Store:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tracking_section import tracking_at
 
 from stages.dti.atomic import write_json
 from stages.dti.config.tracking import TrackingConfig
@@ -32,20 +33,11 @@ from tests import split_tables
 SPLIT = split_tables.config("random", seed=3)
 
 
-def config(uri: str, system_metrics: bool = False) -> TrackingConfig:
-    return TrackingConfig(
-        uri=uri,
-        experiment_prefix="test",
-        registered_model="DrugBAN",
-        system_metrics=system_metrics,
-    )
-
-
 @pytest.fixture(scope="module")
 def module_store(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
     """One SQLite store for the module: its tables take a second or more to make."""
     folder = tmp_path_factory.mktemp("mlflow")
-    tracking = config(f"sqlite:///{folder}/mlflow.db")
+    tracking = tracking_at(f"sqlite:///{folder}/mlflow.db")
     configure(tracking)
     return tracking
 
@@ -158,7 +150,7 @@ def test_two_processes_may_make_the_store_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracking = config(f"sqlite:///{tmp_path}/mlflow.db")
+    tracking = tracking_at(f"sqlite:///{tmp_path}/mlflow.db")
     script = (
         "from stages.dti.config.tracking import TrackingConfig\n"
         "from stages.dti.lifecycle.tracking import training_run\n"
@@ -186,7 +178,7 @@ def test_store_that_fails_in_the_middle_costs_records_not_the_work(
 
 
 def test_system_metrics_do_not_hold_up_a_short_stage(tracking: TrackingConfig) -> None:
-    measured = config(tracking.uri, system_metrics=True)
+    measured = tracking_at(tracking.uri, system_metrics=True)
     with training_run(measured, "training", "short", params={}, data_hashes={}):
         names = [thread.name for thread in threading.enumerate()]
         assert "SystemMetricsMonitor" in names
@@ -196,9 +188,9 @@ def test_system_metrics_do_not_hold_up_a_short_stage(tracking: TrackingConfig) -
 def test_environment_variable_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///here.db")
-    assert tracking_uri(config("http://elsewhere:5000")) == f"sqlite:///{tmp_path}/here.db"
+    assert tracking_uri(tracking_at("http://elsewhere:5000")) == f"sqlite:///{tmp_path}/here.db"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert tracking_uri(config("http://elsewhere:5000/")) == "http://elsewhere:5000"
+    assert tracking_uri(tracking_at("http://elsewhere:5000/")) == "http://elsewhere:5000"
 
 
 def test_relative_sqlite_path_is_below_the_repository_even_from_a_queued_experiment(
@@ -206,9 +198,9 @@ def test_relative_sqlite_path_is_below_the_repository_even_from_a_queued_experim
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(uri_module, "ROOT", tmp_path)
-    assert tracking_uri(config("sqlite:///mlflow.db")) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert tracking_uri(tracking_at("sqlite:///mlflow.db")) == f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setattr(uri_module, "ROOT", tmp_path / ".dvc/tmp/exps/standalone/tmpabc")
-    assert tracking_uri(config("sqlite:///mlflow.db")) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert tracking_uri(tracking_at("sqlite:///mlflow.db")) == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +218,7 @@ def test_store_without_a_registry_is_refused_with_one_that_works(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(DtiError, match=reason) as caught:
-        configure(config(uri))
+        configure(tracking_at(uri))
     assert "sqlite:///mlflow.db" in str(caught.value)
 
 
@@ -235,7 +227,7 @@ def test_server_that_does_not_answer_is_named_without_its_password(
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(DtiError, match="cannot be used") as caught:
-        configure(config(f"http://user:secret@127.0.0.1:{free_port}"))
+        configure(tracking_at(f"http://user:secret@127.0.0.1:{free_port}"))
     message = str(caught.value)
     assert f"127.0.0.1:{free_port}" in message
     assert "secret" not in message
@@ -249,7 +241,7 @@ def test_file_that_is_no_database_is_refused(
     broken = tmp_path / "mlflow.db"
     broken.write_text("not a database " * 100)
     with pytest.raises(DtiError, match="cannot be used"):
-        configure(config(f"sqlite:///{broken}"))
+        configure(tracking_at(f"sqlite:///{broken}"))
     assert broken.read_text().startswith("not a database")
 
 
@@ -316,7 +308,7 @@ def test_the_same_against_a_server(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
-    tracking = config("sqlite:///unused.db", system_metrics=True)
+    tracking = tracking_at("sqlite:///unused.db", system_metrics=True)
     artefact = tmp_path / "report.json"
     write_json(artefact, {})
     with training_run(tracking, "training", "m", params={"split": SPLIT}, data_hashes={}) as run:
