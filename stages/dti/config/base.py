@@ -21,8 +21,11 @@ MAX_THREADS = 256
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Threads = Annotated[int, Field(ge=1, le=MAX_THREADS)]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Seconds = Annotated[float, Field(ge=0.001, le=31_536_000)]
+"""A shorter limit would be none: timers of processes take microseconds, and 0 turns them off."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
+LearningRate = Annotated[float, Field(ge=1e-8, lt=1)]
+Dropout = Annotated[float, Field(ge=0, le=0.95)]
 Width = Annotated[int, Field(ge=1, le=16_384)]
 """Numbers in one layer of a network, or in one vector."""
 Count = Annotated[int, Field(ge=1, le=1_000_000)]

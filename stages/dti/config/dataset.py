@@ -116,13 +116,13 @@ class Source(Section):
     @field_validator("files", mode="before")
     @classmethod
     def _without_files_not_given(cls, files: Any) -> Any:
-        """Drop roles whose URL is null: a configuration lists them so that they can be set."""
+        """Drop roles of which all is null: a configuration lists them so that they can be set."""
         if not isinstance(files, dict):
             return files
         return {
             role: file
             for role, file in files.items()
-            if not (isinstance(file, dict) and file.get("url") is None)
+            if not (isinstance(file, dict) and not any(file.values()))
         }
 
     @field_validator("files")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, RootModel, model_validator
 
-from stages.dti.config.base import Count, Section, Width
+from stages.dti.config.base import Count, Dropout, LearningRate, Section, Width
 
 ATTENTION_HEADS = 4
 """Heads of a ``gatv2`` layer; they share its width."""
@@ -101,8 +101,8 @@ class DrugBANConfig(Section):
     interaction: Annotated[BanConfig | ConcatConfig, Field(discriminator="name")]
     mlp_hidden_dim: Width
     mlp_out_dim: Width
-    dropout: float = Field(ge=0, lt=1, description="of the encoders' rows")
-    mlp_dropout: float = Field(ge=0, lt=1, description="of the classifier's hidden layers")
+    dropout: Dropout = Field(description="of the encoders' rows")
+    mlp_dropout: Dropout = Field(description="of the classifier's hidden layers")
 
 
 class BaseRateConfig(Section):
@@ -127,7 +127,7 @@ class LogisticRegressionConfig(Section):
     """Logistic regression on fingerprint bits and scaled descriptors."""
 
     name: Literal["logistic_regression"]
-    inverse_regularisation: float = Field(gt=0, le=1_000_000, description="scikit-learn's C")
+    inverse_regularisation: float = Field(ge=1e-6, le=1_000_000, description="scikit-learn's C")
     max_iterations: Count
 
 
@@ -136,12 +136,12 @@ class GradientBoostingConfig(Section):
 
     name: Literal["gradient_boosting"]
     trees: int = Field(ge=1, le=100_000, description="upper bound; early stopping on validation")
-    learning_rate: float = Field(gt=0, le=1)
+    learning_rate: LearningRate
     leaves: int = Field(ge=2, le=131_072)
     bins: int = Field(ge=3, le=65535, description="of a descriptor; fewer are quicker")
     min_leaf_rows: Count
-    row_fraction: float = Field(gt=0, le=1)
-    feature_fraction: float = Field(gt=0, le=1)
+    row_fraction: float = Field(ge=0.001, le=1)
+    feature_fraction: float = Field(ge=0.001, le=1)
     early_stopping_rounds: Count
 
 
@@ -177,7 +177,7 @@ class EnsembleConfig(Section):
     name: Literal["ensemble"]
     combine: Literal["mean", "rank_average", "stacked"]
     inverse_regularisation: float = Field(
-        gt=0, le=1_000_000, description="of stacked; scikit-learn's C"
+        ge=1e-6, le=1_000_000, description="of stacked; scikit-learn's C"
     )
     members: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], MemberConfig] = Field(
         min_length=1, max_length=MAX_MEMBERS

@@ -22,6 +22,7 @@ class RayConfig(Section):
 
     address: str | None = Field(
         default=None,
+        pattern=r"^(ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):[0-9]{1,5}$",
         description="HOST:PORT of a running cluster; null: one is started on this machine",
     )
     workers: int = Field(ge=1, le=1024, description="processes that each hold the model")

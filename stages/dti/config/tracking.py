@@ -18,7 +18,9 @@ class TrackingConfig(Section):
     """MLflow; the environment variable MLFLOW_TRACKING_URI takes precedence over ``uri``."""
 
     uri: Text
-    experiment_prefix: str = Field(min_length=1, max_length=400)
+    experiment_prefix: str = Field(
+        max_length=400, pattern=r"^[^/\\]+$", description="also of the artifacts' folder"
+    )
     registered_model: str = Field(
         max_length=250, pattern=r"^[^/:.][^/:]*$", description="MLflow allows no / and no :"
     )

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import Section, Seed, Threads
+from stages.dti.config.base import LearningRate, Section, Seed, Threads
 
 
 class TrainerConfig(Section):
@@ -20,10 +20,10 @@ class TrainerConfig(Section):
         ge=1, le=1_000_000, description="pairs of one target kept together in a batch"
     )
     optimizer: Literal["adam", "adamw"]
-    learning_rate: float = Field(gt=0, lt=1)
+    learning_rate: LearningRate
     weight_decay: float = Field(ge=0, le=100)
     schedule: Literal["one_cycle", "cosine", "cyclic_cosine", "reduce_on_plateau", "constant"]
-    warmup_fraction: float = Field(ge=0, lt=1)
+    warmup_fraction: float = Field(ge=0, le=0.95)
     cycles: int = Field(
         ge=1, le=10_000, description="cyclic_cosine: warm restarts of max_epochs / cycles each"
     )
@@ -75,7 +75,9 @@ class TrainConfig(Section):
         description="the threshold maximises it on validation"
     )
     conformal_coverage: float = Field(
-        ge=0.5, lt=1, description="share of each class whose prediction set shall hold the truth"
+        ge=0.5,
+        le=0.999,
+        description="share of each class whose prediction set shall hold the truth",
     )
     conformal_fraction: float = Field(
         ge=0,
