@@ -154,6 +154,10 @@ def main(run: Callable[..., None]) -> None:
         _fail(stage, str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _fail(stage, f"the configuration does not compose: {error}{_remedy()}")
+    except ValueError as error:
+        if HydraConfig.initialized():  # composed, so the stage itself raised it
+            raise
+        _fail(stage, f"the configuration does not compose: {error}{_remedy()}")
     except YAMLError as error:
         _fail(stage, f"the configuration is no YAML: {error}{_remedy()}")
 

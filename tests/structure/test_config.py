@@ -12,7 +12,8 @@ from dvc.utils.hydra import compose_and_dump
 from omegaconf import OmegaConf
 
 from stages.dti.compose import PARAMS, compose, main
-from stages.dti.config.base import field_names
+from stages.dti.config.base import build, field_names
+from stages.dti.config.execution import ExecutionConfig, Timeouts
 from stages.dti.config.schema import Configuration, check
 from stages.dti.errors import ConfigError
 from stages.dti.stage import SIDE_CHANNELS, sections_of, typed_sections
@@ -134,3 +135,13 @@ def test_a_missing_section_says_how_to_compose() -> None:
     config = OmegaConf.create({"model": {"name": "base_rate"}})
     with pytest.raises(ConfigError, match="make params"):
         typed_sections(run, config)
+
+
+def test_the_time_limits_are_those_of_the_stages() -> None:
+    files = {path.stem for path in (REPOSITORY / "stages").glob("*.py")} - {"__init__"}
+    assert set(field_names(Timeouts)) == files | {"default"}
+
+
+def test_a_limit_of_its_own_or_the_default() -> None:
+    execution = build(ExecutionConfig, {"timeout_s": {"default": 5, "validate": 7}}, "execution")
+    assert (execution.limit_s("validate"), execution.limit_s("train")) == (7, 5)

@@ -137,8 +137,8 @@ class GradientBoostingConfig(Section):
     name: Literal["gradient_boosting"]
     trees: int = Field(ge=1, le=100_000, description="upper bound; early stopping on validation")
     learning_rate: LearningRate
-    leaves: int = Field(ge=2, le=131_072)
-    bins: int = Field(ge=3, le=65535, description="of a descriptor; fewer are quicker")
+    leaves: int = Field(ge=2, le=16_384)
+    bins: int = Field(ge=3, le=4096, description="of a descriptor; fewer are quicker")
     min_leaf_rows: Count
     row_fraction: float = Field(ge=0.001, le=1)
     feature_fraction: float = Field(ge=0.001, le=1)

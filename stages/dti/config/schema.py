@@ -93,10 +93,10 @@ def _unwritable(value: Any, key: str = "") -> Iterator[str]:
     match value:
         case Mapping():
             for name, part in value.items():
-                yield from _unwritable(str(name), key)
-                yield from _unwritable(part, f"{key}.{name}".lstrip("."))
+                yield from _unwritable(str(name), key or "a section's name")
+                yield from _unwritable(part, f"{key}.{name!a}".replace("'", "").lstrip("."))
         case list():
             for number, part in enumerate(value):
                 yield from _unwritable(part, f"{key}.{number}")
         case str() if any(category(letter) in ("Cc", "Cs") for letter in value):
-            yield f"{shown(key)}: holds a control character or broken Unicode, got {shown(value)}"
+            yield f"{key}: holds a control character or broken Unicode, got {shown(value)}"
