@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from stages.dti.compose import compose
-from stages.dti.config.base import build
+from stages.dti.config.base import build, describe
 from stages.dti.config.serve import ServeConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import ConfigError
@@ -50,9 +50,10 @@ def _with_variable(serve: ServeConfig, variable: str, key: str, value: str) -> S
     if key == "log_level":
         value = value.upper()
     try:
-        return ServeConfig.model_validate(serve.model_dump() | {key: value})
+        # An environment has texts alone, so that a number may be one here.
+        return ServeConfig.model_validate(serve.model_dump() | {key: value}, strict=False)
     except ValidationError as error:
         raise ConfigError(
-            f"environment variable {variable}={value!r} (serve.{key}): "
-            f"{error.errors()[0]['msg']}; change or unset it"
+            f"environment variable {variable}={value!r}: "
+            f"{describe(error, ServeConfig, 'serve')[0]}; change or unset it"
         ) from None

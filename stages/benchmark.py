@@ -37,6 +37,7 @@ from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.paths import BENCHMARK, Paths
 from stages.dti.stage import main
+from stages.dti.training.devices import require_devices
 from stages.dti.training.export import load_training_data
 
 
@@ -51,6 +52,7 @@ def run(
 ) -> None:
     """Measure the chosen cases, write the figures and draw them."""
     config = published_network(model.root)
+    require_devices(trainer, config)
     data = load_training_data(paths)
     with tempfile.TemporaryDirectory() as scratch:
         write_untrained_model(Path(scratch), config, data, train, standardise)

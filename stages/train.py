@@ -48,6 +48,7 @@ from stages.dti.paths import (
 from stages.dti.stage import main
 from stages.dti.training.checkpoint import checkpoint_folder
 from stages.dti.training.curves import LearningCurve, LearningCurves
+from stages.dti.training.devices import require_devices
 from stages.dti.training.domain import domain_adaptation
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.training.fit import fit
@@ -65,6 +66,7 @@ def run(
 ) -> None:
     """Train, calibrate and write the candidate."""
     config = model.root
+    require_devices(trainer, config)
     sections = {
         "model": config,
         "trainer": trainer,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+from collections.abc import Mapping
+
+from stages.dti.errors import ConfigError, nearest
 
 LIBRARY_SETTINGS = {
     # OpenMP threads spin at each barrier; by default so long that one other busy process on the
@@ -23,3 +26,19 @@ def prepare_process() -> None:
     # At its end Python looks through all objects for garbage: half a second once torch is imported.
     atexit.unregister(gc.freeze)  # Once is enough, however often this is called.
     atexit.register(gc.freeze)
+
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def log_level(environment: Mapping[str, str]) -> str:
+    """Return the level that the environment variable LOG_LEVEL asks for, else INFO.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    given = environment.get("LOG_LEVEL") or "INFO"
+    if given.upper() not in LOG_LEVELS:
+        close = nearest(given.upper(), LOG_LEVELS)
+        raise ConfigError(f"environment variable LOG_LEVEL={given!r}: no such level{close}")
+    return given.upper()

@@ -7,6 +7,7 @@ others: what dvc.yaml must declare can be read off the signature, and a test doe
 
 from __future__ import annotations
 
+import faulthandler
 import inspect
 import logging
 import os
@@ -18,45 +19,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
+from yaml import YAMLError
 
 from stages.dti.atomic import write_json
 from stages.dti.config.base import build
 from stages.dti.config.execution import ExecutionConfig
-from stages.dti.errors import ConfigError, DtiError, StageTimeoutError, nearest
+from stages.dti.config.schema import check
+from stages.dti.errors import ConfigError, DtiError, StageTimeoutError
 from stages.dti.paths import EXECUTIONS, ROOT, Paths
-from stages.dti.process import prepare_process
-
-SECTIONS = (
-    "acquire",
-    "adaptation",
-    "baselines",
-    "benchmark",
-    "dataset",
-    "environment",
-    "evaluate",
-    "execution",
-    "features",
-    "featurize",
-    "model",
-    "prepare",
-    "promote",
-    "report",
-    "screen",
-    "serve",
-    "split",
-    "standardise",
-    "tracking",
-    "train",
-    "trainer",
-    "validate",
-)
-"""Every section of params.yaml."""
+from stages.dti.process import log_level, prepare_process
 
 SIDE_CHANNELS = ("execution", "tracking")
 """Sections that say where a run is logged and how long it may last, never what it computes.
@@ -82,22 +61,31 @@ def sections_of(run: Callable[..., Any]) -> dict[str, type[BaseModel]]:
 
 
 def typed_sections(run: Callable[..., Any], config: DictConfig) -> dict[str, BaseModel]:
-    """Check the configuration and return the sections that ``run`` reads.
+    """Check the whole configuration and return the sections that ``run`` reads.
 
     Raises:
-        ConfigError: an unknown section or key, a wrong type, a value out of range.
+        ConfigError: an unknown section or key, a wrong type, a value out of range, an interpolation
+            that leads nowhere, or sections that contradict each other.
     """
-    plain = OmegaConf.to_container(config, resolve=True)
+    plain = resolved(config)
+    check(plain)
+    return {name: build(kind, plain[name], name) for name, kind in sections_of(run).items()}
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """Return the configuration as plain mappings.
+
+    Raises:
+        ConfigError: an interpolation ``${…}`` leads nowhere.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(
+            f"{error.full_key}: {str(error).splitlines()[0]}; correct the `${{…}}` in its value"
+        ) from error
     assert isinstance(plain, dict)
-    for name in map(str, plain):
-        if name not in SECTIONS:
-            raise ConfigError(f"{name}: unknown section{nearest(name, SECTIONS)}")
-    typed = {}
-    for name, kind in sections_of(run).items():
-        if name not in plain:
-            raise ConfigError(f"section {name} is missing; run `make params` to compose it anew")
-        typed[name] = build(kind, plain[name], name)
-    return typed
+    return {str(name): section for name, section in plain.items()}
 
 
 @contextmanager
@@ -123,6 +111,7 @@ def main(run: Callable[..., None]) -> None:
     """Run a stage as a process; the exit code is 0 only if it finished."""
     stage = Path(inspect.getfile(run)).stem
     prepare_process()
+    faulthandler.enable()  # a native library that ends the process says where
 
     @hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="config")
     def job(config: DictConfig) -> None:
@@ -130,24 +119,21 @@ def main(run: Callable[..., None]) -> None:
         under_dvc = hydra_config.job.config_name == DVC_CONFIG_NAME
         outputs = ROOT if under_dvc else Path(hydra_config.runtime.output_dir)
         logging.basicConfig(
-            level=os.environ.get("LOG_LEVEL", "INFO").upper(),
+            level=log_level(os.environ),
             format="%(levelname)s: %(message)s",
             force=True,
         )
         started = time.monotonic()
         record: dict[str, Any] = {"stage": stage, "started_unix_s": int(time.time())}
         try:
-            plain = OmegaConf.to_container(config, resolve=True)
-            assert isinstance(plain, dict)
-            execution = build(ExecutionConfig, plain.get("execution"), "execution")
             sections = typed_sections(run, config)
+            execution = build(ExecutionConfig, resolved(config)["execution"], "execution")
             with time_limit(execution.limit_s(stage), stage):
                 run(Paths(inputs=ROOT, outputs=outputs), **sections)
             record["status"] = "succeeded"
         except DtiError as error:
             record |= {"status": "failed", "reason": str(error)}
-            print(f"error in stage {stage}: {error}", file=sys.stderr)
-            sys.exit(1)
+            _fail(stage, str(error))
         except BaseException as error:
             record |= {"status": "failed", "reason": f"{type(error).__name__}: {error}"}
             raise
@@ -158,4 +144,42 @@ def main(run: Callable[..., None]) -> None:
         if not under_dvc:
             logger.info("written below %s", outputs)
 
-    job()
+    # Else Hydra prints an error of its own, or a part of its traceback, and ends the process.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        log_level(os.environ)
+        _check_arguments(sys.argv[1:])
+        job()
+    except DtiError as error:
+        _fail(stage, str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        _fail(stage, f"the configuration does not compose: {error}{_remedy()}")
+    except ValueError as error:
+        if HydraConfig.initialized():  # composed, so the stage itself raised it
+            raise
+        _fail(stage, f"the configuration does not compose: {error}{_remedy()}")
+    except YAMLError as error:
+        _fail(stage, f"the configuration is no YAML: {error}{_remedy()}")
+
+
+def _fail(stage: str, reason: str) -> NoReturn:
+    print(f"error in stage {stage}: {reason}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise ConfigError(
+                f"the argument {argument!a} is no UTF-8; write it in UTF-8, and check the "
+                "terminal's locale"
+            ) from None
+
+
+def _remedy() -> str:
+    """Return what mends a params.yaml that cannot be read; conf/ is mended where its error says."""
+    if f"--config-name={DVC_CONFIG_NAME}" not in sys.argv:
+        return ""
+    return f"\n{DVC_CONFIG_NAME}.yaml is composed from conf/; run `make params` to compose it anew"

@@ -32,10 +32,10 @@ def test_environment_group() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("PORT", "eighty", r"PORT='eighty' \(serve.port\).*integer"),
-        ("PORT", "80", r"PORT='80'.*greater than or equal to 1024"),
-        ("LOG_LEVEL", "loud", r"LOG_LEVEL='LOUD'.*'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
-        ("HOST", "example.org", r"HOST='example.org'.*'127.0.0.1'"),
+        ("PORT", "eighty", r"PORT='eighty': serve\.port: .*whole number"),
+        ("PORT", "80", r"PORT='80': serve\.port: must be at least 1024 and at most 65535"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL='LOUD'.*one of DEBUG, INFO, WARNING, ERROR"),
+        ("HOST", "example.org", r"HOST='example.org'.*one of 127\.0\.0\.1"),
     ],
 )
 def test_wrong_variable_is_named(variable: str, value: str, message: str) -> None:
@@ -48,7 +48,7 @@ def test_wrong_variable_is_named(variable: str, value: str, message: str) -> Non
     [
         ("serve.prot=1", "did you mean 'port'"),
         ("serve.batch_timeout_s=60", "batch_timeout_s must be below request_timeout_s"),
-        ("serve.batch_timeout_s=0", "greater than 0"),
+        ("serve.batch_timeout_s=0", "must be above 0"),
     ],
 )
 def test_wrong_override(override: str, message: str) -> None:

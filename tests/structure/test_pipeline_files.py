@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from code_deps import closure, is_code
+from code_deps import NEUTRALS, closure, imported_modules, is_code, module_file
 
 from stages.dti import paths as artefacts
+from stages.dti.stage import sections_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
@@ -73,6 +75,59 @@ def test_a_stage_on_request_has_a_make_target_and_touches_no_output_of_the_pipel
 def test_code_dependencies_are_the_import_closure(stage: str) -> None:
     declared = {dep for dep in names(PIPELINE[stage]["deps"]) if is_code(dep)}
     assert declared == set(closure(stage)), "run `make deps`"
+
+
+def discarded_calls(file: str, module: str) -> tuple[set[int], set[int]]:
+    """Lines that use what a file imports from ``module``, and those that only call it."""
+    tree = ast.parse((REPOSITORY / file).read_text())
+    names = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == module
+        for alias in node.names
+    }
+    used = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in names}
+    called = {
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Name)
+        and node.value.func.id in names
+    }
+    return used, called
+
+
+@pytest.mark.parametrize("neutral", NEUTRALS)
+def test_stages_use_a_neutral_for_its_refusals_alone(neutral: str) -> None:
+    """What a neutral returns is thrown away, so that it cannot change what a stage computes."""
+    users = {
+        file
+        for stage in PIPELINE
+        for file in closure(stage)
+        if file.endswith(".py") and neutral in imported_modules(Path(file))
+    }
+    assert users == {"stages/dti/stage.py"}
+    for file in users:
+        used, called = discarded_calls(file, neutral)
+        assert used
+        assert used == called
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_a_neutral_and_what_it_alone_imports_are_no_dependency(stage: str) -> None:
+    files = set(closure(stage))
+    assert not files & {str(module_file(neutral)) for neutral in NEUTRALS}
+    assert "stages/dti/config/rules.py" not in files
+    assert "stages/dti/config/serve.py" not in files
+    run = importlib.import_module(f"stages.{stage}").run
+    own = {kind.__module__.replace(".", "/") + ".py" for kind in sections_of(run).values()}
+    assert own <= files
+
+
+def test_acquire_depends_on_the_sections_that_it_reads() -> None:
+    config = {Path(file).stem for file in closure("acquire") if "/config/" in file}
+    assert config == {"acquire", "base", "dataset", "execution"}
 
 
 @pytest.mark.parametrize("stage", PIPELINE)

@@ -11,24 +11,44 @@ from pathlib import Path
 
 import pytest
 
-from stages.dti.errors import DataError, StageTimeoutError
+from stages.dti.errors import ConfigError, DataError, StageTimeoutError
 from stages.dti.paths import INTERACTIONS, Paths
-from stages.dti.process import prepare_process
+from stages.dti.process import log_level, prepare_process
 from stages.dti.stage import time_limit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def start(tmp_path: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    """Start the split stage directly through Hydra, with its run folder in ``tmp_path``."""
+def start(
+    tmp_path: Path, *overrides: str | bytes, stage: str = "split", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Start a stage directly through Hydra, with its run folder in ``tmp_path``."""
     return subprocess.run(
-        [sys.executable, "-m", "stages.split", f"hydra.run.dir={tmp_path}", *overrides],
+        [sys.executable, "-m", f"stages.{stage}", f"hydra.run.dir={tmp_path}", *overrides],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
     )
+
+
+def start_under_dvc(folder: Path, params: str | None) -> subprocess.CompletedProcess[str]:
+    """Start the split stage as dvc.yaml does, with ``params`` as params.yaml in ``folder``."""
+    if params is not None:
+        (folder / "params.yaml").write_text(params)
+    return start(
+        folder, f"--config-dir={folder}", "--config-name=params", "hydra.output_subdir=null",
+        "hydra/job_logging=none", "hydra/hydra_logging=none",
+    )  # fmt: skip
+
+
+def refused(result: subprocess.CompletedProcess[str], words: str, stage: str = "split") -> None:
+    """Check that a stage refused to start, with these words and no traceback."""
+    assert result.returncode == 1
+    assert f"error in stage {stage}: " in result.stderr
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_value_out_of_range_stops_the_stage_before_any_work(tmp_path: Path) -> None:
@@ -48,6 +68,54 @@ def test_an_unknown_key_is_an_error(tmp_path: Path) -> None:
     result = start(tmp_path, "+split.sede=1")
     assert result.returncode == 1
     assert "did you mean 'seed'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("stage", "override", "words"),
+    [
+        # No section that the stage reads is wrong.
+        ("acquire", "trainer.batch_size=1", "trainer.batch_size: must be at least 2"),
+        ("split", "adaptation=cdan", "adaptation.name: cdan needs unlabelled pairs"),
+        ("report", "+execution.timeout_s.trian=5", "did you mean 'train'?"),
+        ("split", "~execution.timeout_s.default", "execution.timeout_s.default: required"),
+        ("split", "report.title=${nowhere}", "report.title: Interpolation key 'nowhere' not found"),
+        ("split", "trainer=null", "must be a string or a list"),
+        ("split", "split=randon", "does not compose"),
+        ("split", b"report.title=caf\xe9", "is no UTF-8"),
+        ("train", "trainer.accelerator=gpu", "trainer.accelerator: gpu, but torch"),
+    ],
+)
+def test_every_stage_checks_the_whole_first(
+    tmp_path: Path, stage: str, override: str | bytes, words: str
+) -> None:
+    refused(start(tmp_path, override, stage=stage), words, stage)
+    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (None, "Cannot find primary config 'params'"),
+        ("split: [", "the configuration is no YAML"),
+        ("split: {kind: random}", "sections are missing; run `make params`"),
+    ],
+)
+def test_a_params_file_that_cannot_be_read(tmp_path: Path, params: str | None, words: str) -> None:
+    result = start_under_dvc(tmp_path, params)
+    refused(result, words)
+    assert "make params" in result.stderr
+
+
+def test_an_unknown_log_level_is_refused(tmp_path: Path) -> None:
+    refused(start(tmp_path, LOG_LEVEL="loud"), "LOG_LEVEL='loud': no such level; expected one of")
+
+
+def test_log_levels() -> None:
+    assert log_level({}) == log_level({"LOG_LEVEL": ""}) == "INFO"
+    assert log_level({"LOG_LEVEL": "debug"}) == "DEBUG"
+    with pytest.raises(ConfigError, match="did you mean 'WARNING'"):
+        log_level({"LOG_LEVEL": "warn"})
 
 
 def test_time_limit_interrupts_and_names_its_setting() -> None:

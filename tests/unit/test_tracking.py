@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from tracking_section import tracking_at
 
 from stages.dti.atomic import write_json
@@ -211,14 +212,18 @@ def test_relative_sqlite_path_is_below_the_repository_even_from_a_queued_experim
         ("ftp://host/mlruns", "unknown kind"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
+        ("http://", "names no server"),
+        ("http://host:99999", "names no server"),
     ],
 )
 def test_store_without_a_registry_is_refused_with_one_that_works(
     uri: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(DtiError, match=reason) as caught:
-        configure(tracking_at(uri))
+    with pytest.raises(ValidationError, match=reason):
+        tracking_at(uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(DtiError, match=f"MLFLOW_TRACKING_URI: .*{reason}") as caught:
+        configure(tracking_at("sqlite:///mlflow.db"))
     assert "sqlite:///mlflow.db" in str(caught.value)
 
 

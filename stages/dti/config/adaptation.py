@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, RootModel
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import LearningRate, Section, Width
 
 
 class NoAdaptationConfig(Section):
@@ -19,10 +19,12 @@ class CdanConfig(Section):
     """CDAN with entropy conditioning (``stages/dti/training/adaptation.py``)."""
 
     name: Literal["cdan"]
-    start_epoch: int = Field(ge=0, description="the first epoch that adapts")
-    weight: float = Field(gt=0, description="of the domain loss beside that of the labels")
-    hidden_dim: int = Field(ge=1, description="of the domain discriminator")
-    learning_rate: float = Field(gt=0, lt=1, description="of the domain discriminator")
+    start_epoch: int = Field(ge=0, le=10_000, description="the first epoch that adapts")
+    weight: float = Field(
+        ge=1e-6, le=1000, description="of the domain loss beside that of the labels"
+    )
+    hidden_dim: Width = Field(description="of the domain discriminator")
+    learning_rate: LearningRate = Field(description="of the domain discriminator")
 
 
 class AdaptationConfig(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Seconds, Section
 
 CaseName = Literal[
     "parity",
@@ -24,16 +24,19 @@ CaseName = Literal[
     "profile",
 ]
 
-Sizes = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+Size = Annotated[int, Field(ge=1, le=100_000)]
+Sizes = Annotated[list[Size], Field(min_length=1, max_length=20)]
 
 
 class BenchmarkSizes(Section):
     """The sizes at which each case is measured, so that growth is seen."""
 
-    encoded: int = Field(ge=1, description="drugs or targets that are encoded at once")
+    encoded: Size = Field(description="drugs or targets that are encoded at once")
     atoms: Sizes = Field(description="of each drug that is encoded")
     residues: Sizes = Field(description="of each target that is encoded, and of predict_one's")
-    step_pairs: Sizes = Field(description="batch sizes of a training step")
+    step_pairs: Annotated[list[Annotated[int, Field(ge=2, le=100_000)]], Field(min_length=1)] = (
+        Field(description="batch sizes of a training step")
+    )
     epoch_pairs: Sizes = Field(description="training pairs of an epoch; all, if there are fewer")
     predicted_pairs: Sizes
     screen_drugs: Sizes = Field(
@@ -55,21 +58,27 @@ class BenchmarkSizes(Section):
 class BenchmarkConfig(Section):
     """Parameters of the ``benchmark`` stage."""
 
-    cases: list[CaseName] = Field(min_length=1)
-    repeats: int = Field(ge=1, description="runs that count, of each way to do a case")
-    budget_s: float = Field(
-        gt=0, description="shared by the cases; each is measured once whatever that takes"
+    cases: list[CaseName] = Field(min_length=1, max_length=20)
+    repeats: int = Field(ge=1, le=1000, description="runs that count, of each way to do a case")
+    budget_s: Seconds = Field(
+        description="shared by the cases; each is measured once whatever that takes"
     )
-    padded_atoms: int = Field(ge=1, description="of every drug of the reference")
-    padded_residues: int = Field(ge=1, description="of every target of the reference")
+    padded_atoms: int = Field(ge=1, le=1000, description="of every drug of the reference")
+    padded_residues: int = Field(ge=1, le=10_000, description="of every target of the reference")
     reference_pairs: int = Field(
-        ge=2, description="pairs that the reference scores where the others score many"
+        ge=2, le=1000, description="pairs that the reference scores where the others score many"
     )
-    explicit_drugs: int = Field(ge=1, description="of a screen, that go through explicit maps")
-    explicit_targets: int = Field(ge=1, description="of a screen, that go through explicit maps")
-    profile_steps: int = Field(ge=1)
-    profile_operators: int = Field(ge=1, description="listed, by self time")
+    explicit_drugs: Size = Field(description="of a screen, that go through explicit maps")
+    explicit_targets: Size = Field(description="of a screen, that go through explicit maps")
+    profile_steps: int = Field(ge=1, le=1000)
+    profile_operators: int = Field(ge=1, le=1000, description="listed, by self time")
     sizes: BenchmarkSizes
+
+    @model_validator(mode="after")
+    def _cases_are_named_once(self) -> Self:
+        if len(set(self.cases)) < len(self.cases):
+            raise ValueError("cases names a case twice")
+        return self
 
     @model_validator(mode="after")
     def _targets_fit(self) -> Self:

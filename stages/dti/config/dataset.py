@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Name, Section, Text
 from stages.dti.errors import nearest
 
 Format = Literal["pairs", "tables", "deepdta", "bindingdb_dump"]
@@ -28,6 +28,10 @@ OPTIONAL_ROLES: dict[Format, tuple[str, ...]] = {
 }
 
 
+DIFFERENT = ("smiles", "sequence", "affinity", "relation", "label", "split")
+"""Columns that never share one of the file; an id may be the SMILES."""
+
+
 class SourceFile(Section):
     """One file of a source: a local path, or a URL that fsspec opens (https, s3, file …).
 
@@ -35,24 +39,24 @@ class SourceFile(Section):
     accepted, and its sha256 is recorded in ``data/raw/manifest.json``.
     """
 
-    url: str = Field(min_length=1)
+    url: Text
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
 
 
 class Columns(Section):
     """Names of the source's columns; ``None`` where it has no such column."""
 
-    smiles: str | None = "smiles"
-    sequence: str | None = "sequence"
-    drug_id: str | None = None
-    target_id: str | None = None
-    affinity: str | None = None
-    relation: str | None = None
-    label: str | None = None
-    split: str | None = None
-    target_name: str | None = None
-    organism: str | None = None
-    target_class: str | None = None
+    smiles: Text | None = "smiles"
+    sequence: Text | None = "sequence"
+    drug_id: Text | None = None
+    target_id: Text | None = None
+    affinity: Text | None = None
+    relation: Text | None = None
+    label: Text | None = None
+    split: Text | None = None
+    target_name: Text | None = None
+    organism: Text | None = None
+    target_class: Text | None = None
 
 
 class LabelRule(Section):
@@ -65,7 +69,7 @@ class LabelRule(Section):
     """
 
     rule: Literal["given", "threshold"]
-    unit: str | None = None
+    unit: Text | None = None
     stronger: Literal["higher", "lower"] | None = None
     positive_threshold: float | None = None
     negative_threshold: float | None = None
@@ -99,23 +103,26 @@ class Source(Section):
     label: LabelRule
     measurements: tuple[Literal["Kd", "Ki", "IC50", "EC50"], ...] = Field(
         default=("Kd", "Ki", "IC50"),
+        strict=False,  # YAML has lists alone
         min_length=1,
         description="bindingdb_dump: a row's affinity is the first of these that it has",
     )
-    validation_fold: int = Field(default=0, ge=0, description="deepdta: the fold used to validate")
+    validation_fold: int = Field(
+        default=0, ge=0, le=1000, description="deepdta: the fold used to validate"
+    )
     licence: str | None = None
     homepage: str | None = None
 
     @field_validator("files", mode="before")
     @classmethod
     def _without_files_not_given(cls, files: Any) -> Any:
-        """Drop roles whose URL is null: a configuration lists them so that they can be set."""
+        """Drop roles of which all is null: a configuration lists them so that they can be set."""
         if not isinstance(files, dict):
             return files
         return {
             role: file
             for role, file in files.items()
-            if not (isinstance(file, dict) and file.get("url") is None)
+            if not (isinstance(file, dict) and not any(file.values()))
         }
 
     @field_validator("files")
@@ -144,6 +151,13 @@ class Source(Section):
             raise ValueError("give either the file 'pairs' or one file per split, not both")
         return files
 
+    @field_validator("measurements")
+    @classmethod
+    def _each_once(cls, measurements: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(measurements)) < len(measurements):
+            raise ValueError("a measurement is named twice")
+        return measurements
+
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:
         """A column that a form or label rule needs is named; one that it ignores is not."""
@@ -161,6 +175,10 @@ class Source(Section):
                     f"columns.{name} is needed by form {self.format} "
                     f"with label.rule {self.label.rule!r}, and it is not given"
                 )
+        named = [getattr(self.columns, name) for name in DIFFERENT]
+        for name, column in zip(DIFFERENT, named, strict=True):
+            if column is not None and named.count(column) > 1:
+                raise ValueError(f"columns.{name}: {column!r} is named for another column too")
         if self.label.rule == "given" and (self.columns.affinity or self.columns.relation):
             raise ValueError(
                 "columns.affinity and columns.relation are not used by label.rule 'given'; "
@@ -169,16 +187,13 @@ class Source(Section):
         return self
 
 
-SourceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
-
-
 class DatasetConfig(Section):
     """The record set: every source, merged in the order given.
 
     ``dataset=[human,biosnap]`` composes several options into one such section.
     """
 
-    sources: dict[SourceName, Source] = Field(min_length=1)
+    sources: dict[Name, Source] = Field(min_length=1)
 
     @property
     def name(self) -> str:

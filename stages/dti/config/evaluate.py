@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Fraction, Section, Seed
 
 
 class EvaluateConfig(Section):
@@ -15,13 +15,16 @@ class EvaluateConfig(Section):
 
     bootstrap_samples: int = Field(ge=100, le=100_000)
     confidence: float = Field(gt=0.5, lt=1, description="of every interval")
-    seed: int = Field(ge=0)
+    seed: Seed
     calibration_bins: int = Field(ge=2, le=100, description="of equal width, 0 to 1")
-    similarity_edges: list[float] = Field(
-        min_length=2, description="strata of nearest-train drug similarity (Tanimoto), 0 to 1"
+    similarity_edges: list[Fraction] = Field(
+        min_length=2,
+        max_length=50,
+        description="strata of nearest-train drug similarity (Tanimoto), 0 to 1",
     )
     robustness_pairs: int = Field(
         ge=0,
+        le=1_000_000,
         description="test pairs, at most, on which changed inputs are tried; 0: none",
     )
 

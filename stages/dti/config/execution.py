@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Seconds, Section
+
+
+class Timeouts(Section):
+    """Seconds per stage; ``default`` for a stage that is not given one."""
+
+    default: Seconds
+    acquire: Seconds | None = None
+    validate_: Seconds | None = Field(default=None, alias="validate")
+    prepare: Seconds | None = None
+    split: Seconds | None = None
+    featurize: Seconds | None = None
+    baselines: Seconds | None = None
+    train: Seconds | None = None
+    evaluate: Seconds | None = None
+    promote: Seconds | None = None
+    screen: Seconds | None = None
+    report: Seconds | None = None
+    benchmark: Seconds | None = None
 
 
 class ExecutionConfig(Section):
-    """``timeout_s``: seconds per stage name; ``default`` for the others."""
+    """How long each stage may last."""
 
-    timeout_s: dict[str, float] = Field(min_length=1)
+    timeout_s: Timeouts
 
     def limit_s(self, stage: str) -> float:
         """Return the stage's limit in seconds."""
-        return self.timeout_s.get(stage, self.timeout_s["default"])
+        limits = self.timeout_s.model_dump(by_alias=True)
+        return limits.get(stage) or self.timeout_s.default

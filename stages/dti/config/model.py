@@ -6,10 +6,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, RootModel, model_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Count, Dropout, LearningRate, Section, Width
 
 ATTENTION_HEADS = 4
 """Heads of a ``gatv2`` layer; they share its width."""
+
+Kernel = Annotated[int, Field(ge=1, le=255)]
 
 
 class GraphConfig(Section):
@@ -17,7 +19,7 @@ class GraphConfig(Section):
 
     name: Literal["graph"]
     layer: Literal["gcn", "gin", "gatv2"] = Field(description="gcn is the published one")
-    dim: int = Field(ge=1, description="atom embedding and layer width")
+    dim: Width = Field(description="atom embedding and layer width")
     layers: int = Field(ge=1, le=16)
 
     @model_validator(mode="after")
@@ -33,23 +35,25 @@ class FingerprintConfig(Section):
     """Morgan fingerprint, ``features.fingerprint_bits`` wide: one row per drug."""
 
     name: Literal["fingerprint"]
-    hidden_dim: int = Field(ge=1)
+    hidden_dim: Width
 
 
 class DescriptorsConfig(Section):
     """Scaled RDKit or sequence descriptors: one row per drug or target."""
 
     name: Literal["descriptors"]
-    hidden_dim: int = Field(ge=1)
+    hidden_dim: Width
 
 
 class SequenceConfig(Section):
     """Convolutions on the sequence: one row per residue."""
 
     name: Literal["sequence_cnn"]
-    residue_dim: int = Field(ge=1, description="residue embedding width")
-    filters: list[int] = Field(min_length=1)
-    kernels: list[int] = Field(min_length=1)
+    residue_dim: Width = Field(description="residue embedding width")
+    filters: list[Width] = Field(min_length=1, max_length=16)
+    kernels: list[Kernel] = Field(
+        min_length=1, max_length=16, description="residues that one filter sees"
+    )
 
     @model_validator(mode="after")
     def _one_kernel_per_layer(self) -> Self:
@@ -65,23 +69,23 @@ class EmbeddingEncoderConfig(Section):
     """Embeddings of ``features.embedding``: one row per target, or per residue (its pooling)."""
 
     name: Literal["embedding"]
-    hidden_dim: int = Field(ge=1)
+    hidden_dim: Width
 
 
 class BanConfig(Section):
     """Bilinear attention between all rows of the drug and all rows of the target."""
 
     name: Literal["ban"]
-    heads: int = Field(ge=1)
-    dim: int = Field(ge=1, description="width of the joint representation")
-    pooling: int = Field(ge=1, description="sum-pooling factor of the low-rank attention")
+    heads: int = Field(ge=1, le=256)
+    dim: Width = Field(description="width of the joint representation")
+    pooling: int = Field(ge=1, le=64, description="sum-pooling factor of the low-rank attention")
 
 
 class ConcatConfig(Section):
     """The means of the drug's and of the target's rows, side by side, through one layer."""
 
     name: Literal["concat"]
-    dim: int = Field(ge=1, description="width of the joint representation")
+    dim: Width = Field(description="width of the joint representation")
 
 
 class DrugBANConfig(Section):
@@ -95,10 +99,10 @@ class DrugBANConfig(Section):
         SequenceConfig | DescriptorsConfig | EmbeddingEncoderConfig, Field(discriminator="name")
     ]
     interaction: Annotated[BanConfig | ConcatConfig, Field(discriminator="name")]
-    mlp_hidden_dim: int = Field(ge=1)
-    mlp_out_dim: int = Field(ge=1)
-    dropout: float = Field(ge=0, lt=1, description="of the encoders' rows")
-    mlp_dropout: float = Field(ge=0, lt=1, description="of the classifier's hidden layers")
+    mlp_hidden_dim: Width
+    mlp_out_dim: Width
+    dropout: Dropout = Field(description="of the encoders' rows")
+    mlp_dropout: Dropout = Field(description="of the classifier's hidden layers")
 
 
 class BaseRateConfig(Section):
@@ -115,7 +119,7 @@ class NearestNeighbourConfig(Section):
     """
 
     name: Literal["nearest_neighbour", "similarity_vote"]
-    neighbours: int = Field(ge=1, description="train pairs that vote; ties with the last one too")
+    neighbours: Count = Field(description="train pairs that vote; ties with the last one too")
     sharpness: int = Field(ge=1, le=16, description="votes weigh similarity ** sharpness")
 
 
@@ -123,22 +127,22 @@ class LogisticRegressionConfig(Section):
     """Logistic regression on fingerprint bits and scaled descriptors."""
 
     name: Literal["logistic_regression"]
-    inverse_regularisation: float = Field(gt=0, description="scikit-learn's C")
-    max_iterations: int = Field(ge=1)
+    inverse_regularisation: float = Field(ge=1e-6, le=1_000_000, description="scikit-learn's C")
+    max_iterations: Count
 
 
 class GradientBoostingConfig(Section):
     """LightGBM on fingerprint bits, drug descriptors and sequence descriptors."""
 
     name: Literal["gradient_boosting"]
-    trees: int = Field(ge=1, description="upper bound; early stopping on validation")
-    learning_rate: float = Field(gt=0, le=1)
-    leaves: int = Field(ge=2)
-    bins: int = Field(ge=3, le=65535, description="of a descriptor; fewer are quicker")
-    min_leaf_rows: int = Field(ge=1)
-    row_fraction: float = Field(gt=0, le=1)
-    feature_fraction: float = Field(gt=0, le=1)
-    early_stopping_rounds: int = Field(ge=1)
+    trees: int = Field(ge=1, le=100_000, description="upper bound; early stopping on validation")
+    learning_rate: LearningRate
+    leaves: int = Field(ge=2, le=16_384)
+    bins: int = Field(ge=3, le=4096, description="of a descriptor; fewer are quicker")
+    min_leaf_rows: Count
+    row_fraction: float = Field(ge=0.001, le=1)
+    feature_fraction: float = Field(ge=0.001, le=1)
+    early_stopping_rounds: Count
 
 
 SingleModel = (
@@ -172,7 +176,9 @@ class EnsembleConfig(Section):
 
     name: Literal["ensemble"]
     combine: Literal["mean", "rank_average", "stacked"]
-    inverse_regularisation: float = Field(gt=0, description="of stacked; scikit-learn's C")
+    inverse_regularisation: float = Field(
+        ge=1e-6, le=1_000_000, description="of stacked; scikit-learn's C"
+    )
     members: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], MemberConfig] = Field(
         min_length=1, max_length=MAX_MEMBERS
     )
@@ -185,5 +191,11 @@ class ModelConfig(RootModel[Annotated[AnyModel, Field(discriminator="name")]]):
     """The one model that is trained as candidate."""
 
 
-class BaselinesConfig(RootModel[dict[str, ModelConfig]]):
+class BaselinesConfig(RootModel[dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], ModelConfig]]):
     """Section ``baselines``: the models that stand beside the candidate in every table."""
+
+    @model_validator(mode="after")
+    def _leaves_the_candidate_its_name(self) -> Self:
+        if "candidate" in self.root:
+            raise ValueError("'candidate' is the candidate's own name in every report; rename it")
+        return self

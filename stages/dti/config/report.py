@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from stages.dti.config.base import Section
+from stages.dti.config.base import Section, Text
 
 
 class ReportConfig(Section):
     """Parameters of the ``report`` stage."""
 
-    title: str = Field(min_length=1)
+    title: Text

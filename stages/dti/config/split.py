@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Section, Seed
 
 ADAPTABLE = ("cold_drug", "cold_target", "cold_pair", "cluster")
 """Kinds whose test pairs are of a domain of their own."""
@@ -31,7 +31,7 @@ class SplitConfig(Section):
         description="cluster and cold splits: share of the test pairs that become part adapt, "
         "whose pairs domain adaptation may read without their labels, and which are never tested",
     )
-    seed: int = Field(ge=0)
+    seed: Seed
     cluster_drug_similarity: float = Field(
         gt=0, le=1, description="cluster: highest Tanimoto (ECFP4) of drugs in different parts"
     )

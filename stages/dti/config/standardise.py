@@ -15,9 +15,9 @@ class StandardiseConfig(Section):
     keep_largest_fragment: bool = Field(description="drops salts and solvents")
     neutralise_charges: bool
     keep_stereochemistry: bool
-    max_heavy_atoms: int = Field(ge=1, description="a larger drug is refused")
-    min_residues: int = Field(ge=1, description="a shorter sequence is refused")
-    max_residues: int = Field(ge=1, description="a longer sequence is refused")
+    max_heavy_atoms: int = Field(ge=1, le=100_000, description="a larger drug is refused")
+    min_residues: int = Field(ge=1, le=1_000_000, description="a shorter sequence is refused")
+    max_residues: int = Field(ge=1, le=1_000_000, description="a longer sequence is refused")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

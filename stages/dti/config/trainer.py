@@ -6,35 +6,43 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import LearningRate, Section, Seed, Threads
 
 
 class TrainerConfig(Section):
     """The training loop of neural models."""
 
-    max_epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    pairs_per_target: int = Field(ge=1, description="pairs of one target kept together in a batch")
+    max_epochs: int = Field(ge=1, le=10_000)
+    batch_size: int = Field(
+        ge=2, le=1_000_000, description="pairs; batch norm has no variance of one"
+    )
+    pairs_per_target: int = Field(
+        ge=1, le=1_000_000, description="pairs of one target kept together in a batch"
+    )
     optimizer: Literal["adam", "adamw"]
-    learning_rate: float = Field(gt=0, lt=1)
-    weight_decay: float = Field(ge=0)
+    learning_rate: LearningRate
+    weight_decay: float = Field(ge=0, le=100)
     schedule: Literal["one_cycle", "cosine", "cyclic_cosine", "reduce_on_plateau", "constant"]
-    warmup_fraction: float = Field(ge=0, lt=1)
+    warmup_fraction: float = Field(ge=0, le=0.95)
     cycles: int = Field(
-        ge=1, description="cyclic_cosine: warm restarts of max_epochs / cycles each"
+        ge=1, le=10_000, description="cyclic_cosine: warm restarts of max_epochs / cycles each"
     )
     ema_decay: float = Field(
         ge=0, lt=1, description="moving average of the weights, kept and validated; 0: none"
     )
-    gradient_clip_norm: float = Field(ge=0, description="0: no clipping")
-    accumulate_batches: int = Field(ge=1)
+    gradient_clip_norm: float = Field(ge=0, le=1_000_000, description="0: no clipping")
+    accumulate_batches: int = Field(ge=1, le=10_000)
     accelerator: Literal["cpu", "gpu", "auto"]
     strategy: Literal["single", "ddp"]
-    devices: int = Field(ge=1, description="ddp: processes of this machine; they share threads")
+    devices: int = Field(
+        ge=1, le=64, description="ddp: processes of this machine; they share threads"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"]
     monitor: Literal["auroc", "auprc", "loss"] = Field(description="on validation")
-    patience_epochs: int = Field(ge=1, description="early stopping")
-    crop_residues: int = Field(ge=0, description="random crop of long sequences; 0: none")
+    patience_epochs: int = Field(ge=1, le=10_000, description="early stopping")
+    crop_residues: int = Field(
+        ge=0, le=1_000_000, description="random crop of long sequences; 0: none"
+    )
 
     @model_validator(mode="after")
     def _grouping_fits(self) -> Self:
@@ -60,14 +68,16 @@ class TrainerConfig(Section):
 class TrainConfig(Section):
     """What is common to every model's training."""
 
-    seed: int = Field(ge=0)
-    threads: int = Field(ge=1, description="fixed, since the order of a sum depends on it")
+    seed: Seed
+    threads: Threads = Field(description="fixed, since the order of a sum depends on it")
     calibration: Literal["platt", "isotonic", "none"]
     threshold_metric: Literal["f1", "mcc", "youden"] = Field(
         description="the threshold maximises it on validation"
     )
     conformal_coverage: float = Field(
-        ge=0.5, lt=1, description="share of each class whose prediction set shall hold the truth"
+        ge=0.5,
+        le=0.999,
+        description="share of each class whose prediction set shall hold the truth",
     )
     conformal_fraction: float = Field(
         ge=0,

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import Section
+from stages.dti.config.base import Count, Section
 
 
 class ValidateConfig(Section):
@@ -16,9 +16,9 @@ class ValidateConfig(Section):
         description="fail: a failed check stops the pipeline; report: it is only written down"
     )
     min_quality_score: float = Field(ge=0, le=100, description="below it the stage fails")
-    min_rows: int = Field(ge=1)
-    min_drugs: int = Field(ge=1, description="different SMILES")
-    min_targets: int = Field(ge=1, description="different sequences")
+    min_rows: Count
+    min_drugs: Count = Field(description="different SMILES")
+    min_targets: Count = Field(description="different sequences")
     min_complete_fraction: float = Field(
         ge=0, le=1, description="identifier, SMILES and sequence are given"
     )
@@ -36,9 +36,9 @@ class ValidateConfig(Section):
     )
     min_positive_fraction: float = Field(ge=0, le=1)
     max_positive_fraction: float = Field(ge=0, le=1)
-    min_residues: int = Field(ge=1)
-    max_residues: int = Field(ge=1)
-    max_smiles_length: int = Field(ge=1, description="characters")
+    min_residues: Count
+    max_residues: Count
+    max_smiles_length: Count = Field(description="characters")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -10,15 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stages.dti.config.tracking import TrackingConfig
+from stages.dti.config.tracking import LOCAL_URI, TrackingConfig, check_uri
 from stages.dti.errors import DtiError
 from stages.dti.paths import ROOT
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
-LOCAL_URI = "sqlite:///mlflow.db"
-"""Needs no server; every message about a store that does not work names it."""
-
-DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 CONNECT_TIMEOUT_S = 5
 
 
@@ -30,33 +26,22 @@ def tracking_uri(tracking: TrackingConfig) -> str:
     deletes afterwards.
 
     Raises:
-        DtiError: the URI is a file path (no model registry there) or of an unknown kind.
+        DtiError: the variable's URI is a file path (no model registry there) or of an unknown kind.
     """
     given = os.environ.get(URI_VARIABLE)
     uri = given or tracking.uri
-    source = URI_VARIABLE if given else "tracking.uri"
-    scheme = urlsplit(uri).scheme.partition("+")[0]
-    if scheme in ("http", "https"):
+    try:
+        check_uri(uri)
+    except ValueError as error:
+        raise DtiError(f"{URI_VARIABLE}: {error}") from None  # the section was checked before
+    if uri.startswith("http"):
         return uri.rstrip("/")
-    if scheme == "sqlite":
-        location, _, query = uri.partition("?")
-        path = location.removeprefix("sqlite:///")
-        if path == location or not path or path == ":memory:":
-            raise DtiError(f"{source}={uri} names no file; use {LOCAL_URI}")
-        base = Path.cwd() if given else _repository_of(ROOT)
-        absolute = (base / path).resolve()
-        return f"sqlite:///{absolute}" + (f"?{query}" if query else "")
-    if scheme in DATABASES:
+    if not uri.startswith("sqlite"):
         return uri
-    if scheme in ("", "file"):
-        raise DtiError(
-            f"{source}={uri} is a file path, where MLflow has no model registry; use {LOCAL_URI}, "
-            "or the http:// address of an MLflow server"
-        )
-    raise DtiError(
-        f"{source}={uri}: unknown kind of tracking store {scheme!r}; expected http, https or one "
-        f"of {', '.join(DATABASES)}, for example {LOCAL_URI}"
-    )
+    location, _, query = uri.partition("?")
+    base = Path.cwd() if given else _repository_of(ROOT)
+    absolute = (base / location.removeprefix("sqlite:///")).resolve()
+    return f"sqlite:///{absolute}" + (f"?{query}" if query else "")
 
 
 def is_experiment_copy(root: Path) -> bool:

@@ -21,6 +21,9 @@ WEIGHTS = "model.txt"
 REPORT_EVERY_TREES = 10
 """A point of the learning curve is reported after so many trees."""
 
+HISTOGRAMS_MB = 1024
+"""Far above what the usual numbers of leaves and bins take, so that it changes nothing there."""
+
 _ROWS_AT_ONCE = 4096
 _ROWS_TO_CHOOSE_BINS = 20_000
 
@@ -123,6 +126,8 @@ def _parameters(config: GradientBoostingConfig, context: FitContext) -> dict[str
         "feature_fraction": config.feature_fraction,
         "max_bin": config.bins,
         "bin_construct_sample_cnt": _ROWS_TO_CHOOSE_BINS,
+        # Else memory grows with leaves × bins until the system ends the process.
+        "histogram_pool_size": HISTOGRAMS_MB,
         "seed": context.seed,
         "num_threads": context.threads,
         "deterministic": True,

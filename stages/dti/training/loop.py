@@ -22,6 +22,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from tqdm import tqdm
 
+from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import OnEpoch
 from stages.dti.models.drugban.batch import PairBatch
@@ -215,6 +216,11 @@ class Loop:
                     logits[torch.from_numpy(own)] = forward(self._batch(validation, rows))
         logits = self.process.total(logits).cpu()
         truth, score = validation.labels, logits.double().numpy()
+        if not np.isfinite(score).all():
+            raise ConfigError(
+                f"training diverged in epoch {self.progress.epoch}: the scores of validation are "
+                "no numbers; lower trainer.learning_rate, or clip with trainer.gradient_clip_norm"
+            )
         loss = F.binary_cross_entropy_with_logits(logits, torch.from_numpy(truth))
         metrics = {
             "val_loss": float(loss),

@@ -26,7 +26,9 @@ class GroupedBatches(Sampler[NDArray[np.int64]]):
         self.generator = np.random.default_rng(seed)
 
     def __len__(self) -> int:
-        return max(1, round(len(self.target_index) / self.batch_size))
+        pairs = len(self.target_index)
+        # At least two pairs in each, whatever the rounding: batch norm has no variance of one.
+        return max(1, min(round(pairs / self.batch_size), pairs // 2))
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
         shuffled = self.generator.permutation(len(self.target_index))
