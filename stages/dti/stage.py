@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from stages.dti.atomic import write_json
 from stages.dti.config.base import build
 from stages.dti.config.execution import ExecutionConfig
-from stages.dti.errors import ConfigError, DtiError, StageTimeoutError, nearest
+from stages.dti.errors import ConfigError, DtiError, StageTimeoutError, StorageError, nearest
 from stages.dti.paths import EXECUTIONS, ROOT, Paths
 from stages.dti.process import prepare_process
 
@@ -154,7 +154,10 @@ def main(run: Callable[..., None]) -> None:
         finally:
             record["wall_time_s"] = round(time.monotonic() - started, 3)
             record.setdefault("status", "failed")
-            write_json(outputs / EXECUTIONS / f"{stage}.json", record)
+            try:
+                write_json(outputs / EXECUTIONS / f"{stage}.json", record)
+            except StorageError as error:
+                logger.warning("the execution record is not kept: %s", error)
         if not under_dvc:
             logger.info("written below %s", outputs)
 
