@@ -91,8 +91,17 @@ def write_json(path: Path, value: Any) -> None:
         ValueError: a number is NaN or infinite; JSON has no such numbers, use ``None``.
         StorageError: as ``write_file`` does.
     """
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Return what ``write_json`` writes.
+
+    Raises:
+        ValueError: as ``write_json`` does.
+    """
     text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    write_text(path, text + "\n")
+    return text + "\n"
 
 
 @contextmanager

@@ -26,6 +26,10 @@ class ModelError(DtiError):
     """A model folder is missing, incomplete or of another version than the code."""
 
 
+class DamagedModelError(ModelError):
+    """A file of a model folder is missing, truncated, or not what was written."""
+
+
 class StorageError(DtiError):
     """Nothing can be written there: no space is left, or it is read-only."""
 
