@@ -25,6 +25,7 @@ setup: $(STAMP) ## Make the virtual environment from the lock file
 
 repro: params ## Compose conf/, run the pipeline; only what changed is rebuilt
 	dvc repro
+	python -m stages.dti.reproduction
 
 test: setup ## Run the fast tests
 	python -m pytest

@@ -61,6 +61,15 @@ def write_folder(path: Path) -> Iterator[Path]:
         _put_in_place(temporary, path)
 
 
+def remove_folder(path: Path) -> None:
+    """Remove a folder, if it is there: whole at once, so that nobody finds half of it."""
+    _clear(path)
+    with suppress(FileNotFoundError):
+        doomed = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        os.rename(path, doomed)
+        _remove(doomed)
+
+
 def restore_folder(path: Path) -> None:
     """Bring back the folder that a writer moved aside and was killed before it could replace.
 
