@@ -37,6 +37,7 @@ setup: $(STAMP) ## Make the virtual environment from the lock file
 # DVC advises `dvc push` even where no remote is set up, and has no option for that.
 repro: params ## Compose conf/, run the pipeline; only what changed is rebuilt
 	@dvc repro | sed -u '/^Use `dvc push`/d'
+	python -m stages.dti.reproduction
 
 test: setup ## Run the fast tests
 	python -m pytest

@@ -19,7 +19,7 @@ from serve.health import LOADING, State, Status, StatusBoard
 from serve.logs import configure_logging
 from serve.schemas import PredictAnswer, PredictRequest
 from stages.dti.config.serve import ServeConfig
-from stages.dti.errors import DtiError
+from stages.dti.errors import DamagedModelError, DtiError
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,9 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
     def setup(self, device: str) -> None:
         """Load the model and compare it with its golden predictions; report either outcome.
 
-        A model that does not reproduce them leaves the worker alive but never ready, so that
-        /health can say why. One that cannot be loaded ends the worker, and with it the server.
+        A model whose files were altered or damaged, or that does not reproduce them, leaves the
+        worker alive but never ready, so that /health can say why. Where there is no model, or one
+        of another version, the worker ends, and with it the server.
         """
         # The library's imports are heavy; only workers, which are their own processes, need them.
         from serve.golden import check_golden
@@ -67,6 +68,10 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
         try:
             self._scorer = Scorer.load(self._model_folder, self._config)
             verdict = check_golden(self._scorer.predictor, self._model_folder)
+        except DamagedModelError as error:
+            logger.error("%s", error)
+            self.board.report(worker, Status(State.FAILED, str(error), None))
+            return
         except DtiError as error:
             logger.error("%s", error)
             raise SystemExit(1) from None

@@ -18,7 +18,7 @@ from serve.schemas import (
     TargetInfo,
 )
 from stages.dti.config.serve import ServeConfig
-from stages.dti.errors import InvalidInputError, ModelError
+from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
 from stages.dti.prediction import Pair, Prediction
 from stages.dti.predictor import Predictor
 
@@ -145,11 +145,12 @@ def describe(predictor: Predictor, folder: Path) -> ModelInfoBody:
     info = predictor.info
     promotion = read_json(folder, "version.json")
     try:
-        return ModelInfoBody(
+        of_model = promotion["model_sha256"]
+        described = ModelInfoBody(
             name=info.name,
             version=str(promotion["version"]),
             registered_model=promotion["registered_model"],
-            sha256=promotion["model_sha256"],
+            sha256=info.sha256,
             dataset=info.dataset,
             data_sha256=info.data_sha256,
             config=info.config,
@@ -168,6 +169,12 @@ def describe(predictor: Predictor, folder: Path) -> ModelInfoBody:
         raise ModelError(
             f"{folder}: version.json or metrics.json lacks {error}; run `dvc repro promote` anew"
         ) from error
+    if of_model != info.sha256:
+        raise DamagedModelError(
+            f"{folder / 'version.json'} is of another model: it names the sha256 {of_model}, the "
+            f"model here has {info.sha256}; export it anew with `dvc repro -f promote`"
+        )
+    return described
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from stages.dti.lifecycle.card import Measured, model_card
 from stages.dti.lifecycle.gates import Decision, decide
 from stages.dti.lifecycle.promotion import (
     CARD,
+    EXPORTED,
     MODEL,
     VERSION,
     WRITTEN_HERE,
@@ -54,9 +55,9 @@ from stages.dti.lifecycle.promotion import (
     recorded_comparison,
     version_facts,
 )
-from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.lifecycle.tracking_store import Store, configure
 from stages.dti.lifecycle.tracking_uri import is_experiment_copy
+from stages.dti.model_files import seal_export, verify_folder
 from stages.dti.paths import (
     CANDIDATE,
     DECISION,
@@ -90,7 +91,7 @@ def run(
     store = configure(tracking)
     name = tracking.registered_model
     candidate = paths.read(CANDIDATE)
-    sha256 = folder_sha256(candidate)
+    sha256 = verify_folder(candidate)
     metrics = read_json(paths.read(METRICS))
     test = _test_with_scores(paths)
     own_run = paths.inputs == paths.outputs and not is_experiment_copy(paths.outputs)
@@ -184,6 +185,7 @@ def _register(
     if decision.previous is not None:
         previous_version = registry.find_version(store, name, decision.previous.model_sha256)
     write_json(folder / VERSION, version_facts(name, version, decision, previous_version))
+    seal_export(folder, EXPORTED)
     for file in WRITTEN_HERE:
         registry.add_file(store, name, version, folder / file)
 

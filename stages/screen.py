@@ -26,10 +26,9 @@ says so, as a refusal by the gate is no failure of the pipeline.
 from __future__ import annotations
 
 import logging
-import shutil
 from pathlib import Path
 
-from stages.dti.atomic import write_folder, write_json, write_text
+from stages.dti.atomic import remove_folder, write_folder, write_json, write_text
 from stages.dti.config.screen import ScreenConfig
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
 from stages.dti.predictor import Predictor
@@ -84,7 +83,7 @@ def run(paths: Paths, *, screen: ScreenConfig) -> None:
         found = rank_exactly(job, gathered, screen.top_k)
         _write(folder, found, screen)
     write_json(paths.write(SCREENING_METRICS), found.metrics)
-    shutil.rmtree(cache)
+    remove_folder(cache)
     logger.info("open %s in a browser", paths.write(SCREENING) / PAGE)
 
 

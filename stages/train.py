@@ -24,12 +24,11 @@ resumes.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from functools import partial
 from pathlib import Path
 
-from stages.dti.atomic import write_folder, write_json
+from stages.dti.atomic import remove_folder, write_folder, write_json
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
@@ -116,7 +115,7 @@ def run(
         tracked.log_artifact(paths.read(VALIDATION_METRICS))
         tracked.log_artifact(paths.read(VALIDATION) / "validation.json")
         tracked.set_model(paths.write(CANDIDATE))
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    remove_folder(checkpoint)
 
 
 def _record(

@@ -26,6 +26,14 @@ class ModelError(DtiError):
     """A model folder is missing, incomplete or of another version than the code."""
 
 
+class DamagedModelError(ModelError):
+    """A file of a model folder is missing, truncated, or not what was written."""
+
+
+class StorageError(DtiError):
+    """Nothing can be written there: no space is left, or it is read-only."""
+
+
 class StageTimeoutError(DtiError):
     """A stage ran past its limit in ``execution.timeout_s``."""
 

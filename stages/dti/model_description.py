@@ -13,6 +13,7 @@ from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import ModelError
 from stages.dti.features.store import FEATURE_VERSION
+from stages.dti.model_files import reading
 from stages.dti.model_folder import FORMAT_VERSION
 from stages.dti.models.registry import model_config
 
@@ -31,13 +32,15 @@ class ModelDescription:
     facts: dict[str, Any]
 
 
-def read_description(folder: Path) -> ModelDescription:
+def read_description(folder: str | Path) -> ModelDescription:
     """Read the description of a model.
 
     Raises:
         ModelError: it is missing, or the folder was written in another format or for other
             features.
+        DamagedModelError: it cannot be read.
     """
+    folder = Path(folder)
     facts = read_json(folder, "model.json")
     version = facts.get("format_version", 1)
     if version != FORMAT_VERSION:
@@ -45,17 +48,19 @@ def read_description(folder: Path) -> ModelDescription:
             f"the model in {folder} was written in format {version}, this code reads format "
             f"{FORMAT_VERSION}; train it again with `dvc repro`"
         )
-    if facts["feature_version"] != FEATURE_VERSION:
-        raise ModelError(
-            f"the model in {folder} was trained on feature version {facts['feature_version']}, "
-            f"this code computes {FEATURE_VERSION}; train it again with `dvc repro`"
+    with reading(folder / "model.json"):
+        if facts["feature_version"] != FEATURE_VERSION:
+            raise ModelError(
+                f"the model in {folder} was trained on feature version "
+                f"{facts['feature_version']}, this code computes {FEATURE_VERSION}; train it again "
+                "with `dvc repro`"
+            )
+        return ModelDescription(
+            config=model_config(facts["config"]),
+            features=build(FeaturesConfig, facts["features"], "features"),
+            standardise=build(StandardiseConfig, facts["standardise"], "standardise"),
+            facts=facts,
         )
-    return ModelDescription(
-        config=model_config(facts["config"]),
-        features=build(FeaturesConfig, facts["features"], "features"),
-        standardise=build(StandardiseConfig, facts["standardise"], "standardise"),
-        facts=facts,
-    )
 
 
 def read_json(folder: Path, name: str) -> dict[str, Any]:
@@ -63,12 +68,16 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
     Raises:
         ModelError: there is no such file.
+        DamagedModelError: it cannot be read, or holds no JSON object.
     """
-    try:
-        content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    path = folder / name
+    if not path.exists():
         raise ModelError(
             f"{folder} holds no model ({name} is missing); run `dvc repro`, which exports one, "
             "or name another folder"
-        ) from error
-    return content
+        )
+    with reading(path):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError(f"a JSON object is wanted, not a {type(content).__name__}")
+        return content

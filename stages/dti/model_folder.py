@@ -10,6 +10,7 @@ calibration.json         calibration (an ensemble's members' too), threshold and
                          chosen on validation; limits of the applicability domain, from train
 reference/               drugs.parquet, fingerprints.npy, targets.parquet, pairs.npy: what the model
                          was trained on, so that a prediction can say how far from it a pair lies
+files.json               every file's sha256, by which an altered or damaged folder is refused
 =======================  ==========================================================================
 """
 
@@ -28,6 +29,7 @@ from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.features.store import FEATURE_VERSION, Scalers
+from stages.dti.model_files import seal
 
 if TYPE_CHECKING:
     from stages.dti.evaluation.calibration import Calibration
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from stages.dti.evaluation.domain import ApplicabilityDomain
     from stages.dti.models.base import Model
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised whenever the folder's files change; a folder of another version is refused."""
 
 
@@ -137,3 +139,4 @@ class ModelFolder:
                 "data_sha256": self.data_sha256,
             },
         )
+        seal(folder)

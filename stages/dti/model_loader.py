@@ -4,30 +4,42 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stages.dti.errors import ModelError
 from stages.dti.evaluation.calibration import Calibration
 from stages.dti.evaluation.conformal import ConformalSets
 from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.store import Scalers
 from stages.dti.model_description import read_description, read_json
+from stages.dti.model_files import FILES, reading, verify_folder
 from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.registry import load_model
 
 
-def load_model_folder(folder: Path) -> ModelFolder:
-    """Read what ``ModelFolder.save`` wrote.
+def load_model_folder(folder: str | Path) -> tuple[ModelFolder, str]:
+    """Return what ``ModelFolder.save`` wrote and the model's identity.
 
     Raises:
-        ModelError: a file is missing, or as ``read_description`` says.
+        ModelError: as ``read_description`` and ``verify_folder`` say.
     """
+    folder = Path(folder)
+    if not (folder / FILES).exists():
+        read_description(folder)  # which knows whether it is of an earlier format, or no model
+    sha256 = verify_folder(folder)
     description = read_description(folder)
+    # What follows reads files that are as they were written; yet another version of a library may
+    # not understand them.
+    with reading(folder / "scalers.safetensors"):
+        scalers = Scalers.load(folder / "scalers.safetensors")
+    with reading(folder / "reference"):
+        reference = Reference.load(folder / "reference")
+    with reading(folder):
+        model = load_model(description.config, folder)
     decision = read_json(folder, "calibration.json")
     facts = description.facts
-    try:
-        return ModelFolder(
+    with reading(folder / "calibration.json"):
+        content = ModelFolder(
             config=description.config,
-            model=load_model(description.config, folder),
-            scalers=Scalers.load(folder / "scalers.safetensors"),
+            model=model,
+            scalers=scalers,
             features=description.features,
             standardise=description.standardise,
             calibration=Calibration.from_dict(decision["calibration"]),
@@ -38,14 +50,10 @@ def load_model_folder(folder: Path) -> ModelFolder:
             threshold_metric=decision["threshold_metric"],
             conformal=ConformalSets(**decision["conformal"]),
             domain=ApplicabilityDomain(**decision["domain"]),
-            reference=Reference.load(folder / "reference"),
+            reference=reference,
             seed=facts["seed"],
             dataset=facts["dataset"],
             data_sha256=facts["data_sha256"],
             validation_metrics=decision["validation_metrics"],
         )
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"the model in {folder} is incomplete: {error.filename or error} is missing; "
-            "run `dvc repro`, or name another folder"
-        ) from error
+    return content, sha256

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.dti.atomic import restore_folder
 from stages.dti.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,6 +47,13 @@ CACHE = Path("data/cache")
 """What outlives a run, each thing below a hash of all that decides it; no output of any stage."""
 
 
+def has_remote(root: Path) -> bool:
+    """Return whether the repository at ``root`` names a DVC remote to pull from."""
+    found = ConfigParser(interpolation=None, strict=False)
+    found.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
+    return any("remote " in section for section in found.sections())
+
+
 @dataclass(frozen=True)
 class Paths:
     """Where a stage reads and writes.
@@ -63,10 +72,12 @@ class Paths:
             DataError: it does not exist.
         """
         path = self.inputs / artefact
+        restore_folder(path)
         if not path.exists():
+            fetch = ", or `dvc pull`, which fetches it" if has_remote(self.inputs) else ""
             raise DataError(
-                f"{artefact} does not exist under {self.inputs}; "
-                "run `dvc repro`, which makes it, or `dvc pull`, which fetches it"
+                f"{artefact} does not exist under {self.inputs}; run `dvc repro`, which makes it"
+                f"{fetch}"
             )
         return path
 

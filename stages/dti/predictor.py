@@ -21,7 +21,6 @@ from stages.dti.errors import InvalidInputError, ModelError, nearest
 from stages.dti.features.ready import Ready, each_once, ready_drugs, ready_targets
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.featurized_pairs import FeaturizedPairs, Outputs, ReferenceFacts
-from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.model_description import read_description
 from stages.dti.model_folder import ModelFolder
 from stages.dti.models.base import Precision
@@ -67,20 +66,21 @@ class Predictor:
         )
 
     @classmethod
-    def load(cls, folder: Path) -> Predictor:
+    def load(cls, folder: str | Path) -> Predictor:
         """Load a model folder.
 
         Raises:
-            ModelError: the folder holds no model, an incomplete one, or one for other features.
+            ModelError: the folder holds no model, one for other features, or (DamagedModelError)
+                a file of it is missing or not what was written.
         """
         # Its imports take long; ``load_with_library`` has begun with the drugs by then.
         from stages.dti.model_loader import load_model_folder
 
-        return cls(load_model_folder(folder), folder_sha256(folder))
+        return cls(*load_model_folder(folder))
 
     @classmethod
     def load_with_library(
-        cls, folder: Path, smiles: Sequence[str]
+        cls, folder: str | Path, smiles: Sequence[str]
     ) -> tuple[Predictor, Ready[DrugFeatures]]:
         """Load a model folder and make a library ready for it, as ``ready_drugs`` does.
 
@@ -301,7 +301,7 @@ class Predictor:
         return known
 
 
-def _ready_drugs_of(folder: Path, smiles: Sequence[str]) -> Ready[DrugFeatures]:
+def _ready_drugs_of(folder: str | Path, smiles: Sequence[str]) -> Ready[DrugFeatures]:
     """Return what the ``ready_drugs`` of the model in ``folder`` would."""
     model = read_description(folder)
     return ready_drugs(

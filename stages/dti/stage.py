@@ -33,7 +33,7 @@ from stages.dti.atomic import write_json
 from stages.dti.config.base import build
 from stages.dti.config.execution import ExecutionConfig
 from stages.dti.config.schema import check
-from stages.dti.errors import ConfigError, DtiError, StageTimeoutError
+from stages.dti.errors import ConfigError, DtiError, StageTimeoutError, StorageError
 from stages.dti.paths import EXECUTIONS, ROOT, Paths
 from stages.dti.process import log_level, prepare_process
 
@@ -140,7 +140,10 @@ def main(run: Callable[..., None]) -> None:
         finally:
             record["wall_time_s"] = round(time.monotonic() - started, 3)
             record.setdefault("status", "failed")
-            write_json(outputs / EXECUTIONS / f"{stage}.json", record)
+            try:
+                write_json(outputs / EXECUTIONS / f"{stage}.json", record)
+            except StorageError as error:
+                logger.warning("the execution record is not kept: %s", error)
         if not under_dvc:
             logger.info("written below %s", outputs)
 

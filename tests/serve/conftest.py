@@ -12,7 +12,7 @@ import torch
 from drugban_sizes import drugban_of
 from service_process import Service, running
 
-from stages.dti.atomic import write_json
+from stages.dti.atomic import write_json, write_text
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.data.standardise import standardise_smiles
@@ -23,6 +23,8 @@ from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
 from stages.dti.lifecycle.golden import golden_predictions
+from stages.dti.lifecycle.promotion import EXPORTED
+from stages.dti.model_files import seal_export
 from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
@@ -118,12 +120,14 @@ def add_promotion(folder: Path) -> None:
     )
     answers = predictor.predict([Pair(*row) for row in test.itertuples(index=False, name=None)])
     test["candidate_score"] = [answer.score for answer in answers]
+    write_text(folder / "MODEL_CARD.md", "# A model\n")
     write_json(folder / "golden.json", golden_predictions(predictor, test, 3))
     write_json(folder / "metrics.json", {"candidate": {"auroc": {"value": 0.5}}})
     write_json(
         folder / "version.json",
-        {"registered_model": "DrugBAN", "version": 7, "model_sha256": "ab" * 32},
+        {"registered_model": "DrugBAN", "version": 7, "model_sha256": predictor.info.sha256},
     )
+    seal_export(folder, EXPORTED)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ from serve.scoring import Scorer
 from serve.settings import load_settings
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import ModelError
+from stages.dti.lifecycle.promotion import EXPORTED
+from stages.dti.model_files import seal_export
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
 
@@ -179,10 +181,15 @@ def test_unreadable_golden_predictions(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("version.json", "{}", "lacks 'version'"),
+        ("version.json", '{"model_sha256": "ab"}', "lacks 'version'"),
+        (
+            "version.json",
+            '{"model_sha256": "ab", "version": 1, "registered_model": "DrugBAN"}',
+            "of another model",
+        ),
         ("version.json", "[]", "no JSON object"),
         ("metrics.json", "{", "cannot be read"),
-        ("metrics.json", None, "exported"),
+        ("metrics.json", None, "metrics.json cannot be read.*exported"),
     ],
 )
 def test_folder_that_was_not_exported(
@@ -198,5 +205,6 @@ def test_folder_that_was_not_exported(
     (folder / name).unlink()
     if content is not None:
         (folder / name).write_text(content)
+    seal_export(folder, [file for file in EXPORTED if (folder / file).exists()])
     with pytest.raises(ModelError, match=message):
         Scorer.load(folder, config)

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,8 @@ import pytest
 from service_process import Service, running
 
 from serve.schemas import EXAMPLES
+from stages.dti.lifecycle.promotion import EXPORTED
+from stages.dti.model_files import seal_export
 from stages.dti.paths import ROOT
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
@@ -230,12 +233,29 @@ def test_log_has_a_line_per_request_and_no_molecule(service: Service) -> None:
     assert example("caffeine_a2a")["target"]["sequence"][:20] not in log
 
 
-def test_altered_golden_prediction_is_never_served(model_folder: Path, tmp_path: Path) -> None:
+def other_golden_score(folder: Path) -> None:
+    """As on a machine where the model answers otherwise."""
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["pairs"][1]["score"] += 0.01
+    (folder / "golden.json").write_text(json.dumps(golden))
+    seal_export(folder, EXPORTED)
+
+
+def other_threshold(folder: Path) -> None:
+    path = folder / "calibration.json"
+    path.write_text(path.read_text().replace('"threshold": 0.45', '"threshold": 0.55'))
+
+
+@pytest.mark.parametrize(
+    ("alter", "words"),
+    [(other_golden_score, "golden pair 2"), (other_threshold, "calibration.json was altered")],
+)
+def test_altered_model_is_never_served(
+    alter: Callable[[Path], None], words: str, model_folder: Path, tmp_path: Path
+) -> None:
     altered = tmp_path / "model"
     shutil.copytree(model_folder, altered)
-    golden = json.loads((altered / "golden.json").read_text())
-    golden["pairs"][1]["score"] += 0.01
-    (altered / "golden.json").write_text(json.dumps(golden))
+    alter(altered)
 
     with running(altered, tmp_path / "log.txt") as service:
         service.wait_until(lambda: service.status() is not None, "the service to listen")
@@ -247,13 +267,13 @@ def test_altered_golden_prediction_is_never_served(model_folder: Path, tmp_path:
         def failed() -> bool:
             return bool(httpx.get(f"{service.url}/health").json()["status"] == "failed")
 
-        service.wait_until(failed, "the golden predictions to fail")
+        service.wait_until(failed, "the model to be refused")
         answer = httpx.get(f"{service.url}/health")
         assert answer.status_code == 503
-        assert "golden pair 2" in answer.json()["detail"]
+        assert words in answer.json()["detail"]
         refused = ask(service, example("caffeine_a2a"))
         assert refused.status_code == 503
-        assert "golden pair 2" in refused.json()["detail"]
+        assert words in refused.json()["detail"]
 
         code, left = service.stop()
     assert code == 0
@@ -290,15 +310,14 @@ def test_taken_port_ends_the_start(model_folder: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.slow  # each starts a service of its own
-@pytest.mark.parametrize("lost", ["reference/targets.parquet", "golden.json", "version.json"])
-def test_incomplete_model_ends_the_start(model_folder: Path, tmp_path: Path, lost: str) -> None:
+@pytest.mark.slow  # starts a service of its own
+def test_model_of_an_earlier_format_ends_the_start(model_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(model_folder, tmp_path / "model")
-    (tmp_path / "model" / lost).unlink()
+    (tmp_path / "model/files.json").unlink()
     with running(tmp_path / "model", tmp_path / "log.txt") as service:
         assert service.process.wait(60) == 1
     log = (tmp_path / "log.txt").read_text()
-    assert lost in log
+    assert "files.json is missing" in log
     assert "Traceback" not in log
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.dti.atomic import write_file, write_folder, write_json
+from stages.dti.atomic import remove_folder, write_file, write_folder, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
@@ -55,3 +55,12 @@ def test_equal_values_give_equal_json_and_nan_is_refused(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "c.json", {"a": float("nan")})
     assert not (tmp_path / "c.json").exists()
+
+
+def test_a_folder_goes_whole_and_what_a_kill_left_of_one_goes_with_the_next(tmp_path: Path) -> None:
+    remove_folder(tmp_path / "nothing")
+    for name in (".chunks.0123abcd.tmp", "chunks"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").touch()
+    remove_folder(tmp_path / "chunks")
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +20,12 @@ from sklearn.metrics import roc_auc_score
 from stages.dti.config.base import build
 from stages.dti.config.model import AnyModel, BaselinesConfig, ModelConfig
 from stages.dti.data.similarity import nearest_sequence_similarity
+from stages.dti.errors import ModelError
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import sequences_of, target_descriptor_names
 from stages.dti.models.base import FitContext, Model
 from stages.dti.models.gradient_boosting import GradientBoosting
-from stages.dti.models.logistic_regression import SCALED_LIMIT
+from stages.dti.models.logistic_regression import SCALED_LIMIT, WEIGHTS
 from stages.dti.models.nearest_neighbour import NearestNeighbour
 from stages.dti.models.pair_matrix import PairMatrix
 from stages.dti.models.registry import load_model
@@ -213,9 +217,42 @@ def test_logistic_regression_is_scikit_learns_on_the_dense_matrix(
         ).astype(np.float64)
 
     train = take(sample_pairs(), TRAIN)
-    reference = LogisticRegression(C=0.1, max_iter=1000, tol=1e-6).fit(dense(train), train.labels)
+    reference = LogisticRegression(C=0.1, solver="newton-cholesky", tol=1e-12)
+    reference.fit(dense(train), train.labels)
     expected = reference.predict_proba(dense(test_pairs))[:, 1]
-    assert fitted("logistic_regression").score(test_pairs) == pytest.approx(expected, abs=1e-2)
+    assert fitted("logistic_regression").score(test_pairs) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["Haswell", "Prescott"])
+def test_logistic_regression_is_the_same_bytes_whatever_the_processor(
+    kernel: str, fitted: Fit, tmp_path: Path
+) -> None:
+    """Other kernels of the linear algebra sum in another order; here another process uses them."""
+    code = (
+        "import sys; from pathlib import Path; from test_baseline_models import fit_model\n"
+        "folder = Path(sys.argv[1])\n"
+        "fit_model('logistic_regression', folder).save(folder)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join([str(CONF.parent), str(Path(__file__).parent)]),
+            "OPENBLAS_CORETYPE": kernel,
+            "OPENBLAS_NUM_THREADS": "1",
+        },
+        check=True,
+    )
+    own = tmp_path / "own"
+    own.mkdir()
+    fitted("logistic_regression").save(own)
+    assert (tmp_path / WEIGHTS).read_bytes() == (own / WEIGHTS).read_bytes()
+
+
+def test_logistic_regression_that_finds_no_minimum_says_so(tmp_path: Path) -> None:
+    config = CONFIGS["logistic_regression"].model_copy(update={"max_iterations": 1})
+    with pytest.raises(ModelError, match="not at its minimum after 1 steps; raise"):
+        fit_model("logistic_regression", tmp_path, config)
 
 
 def test_gradient_boosting_reports_and_stops_early(tmp_path: Path) -> None:

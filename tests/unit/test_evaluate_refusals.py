@@ -73,7 +73,7 @@ def no_baselines(root: Path) -> None:
         (lost_drug, DataError, "run `dvc repro split`"),
         (broken_smiles, DataError, "refuses .* test pairs"),
         (baseline_called_candidate, ModelError, "rename it in the section `baselines`"),
-        (incomplete_candidate, ModelError, "calibration.json is missing"),
+        (incomplete_candidate, ModelError, r"calibration\.json, .* is missing"),
         (no_baselines, DataError, "models/baselines does not exist"),
     ],
 )

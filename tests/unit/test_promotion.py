@@ -17,9 +17,9 @@ from written_files import files_below
 from stages.dti.errors import DataError, ModelError
 from stages.dti.lifecycle import registry
 from stages.dti.lifecycle.promotion import CARD, VERSION, WRITTEN_HERE
-from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.lifecycle.pyfunc import PredictorModel
 from stages.dti.lifecycle.registry import fetch
+from stages.dti.model_files import FILES, verify_folder
 from stages.dti.paths import (
     CANDIDATE,
     EVALUATION,
@@ -40,14 +40,16 @@ def test_first_promotion_exports_registers_and_explains(repository: Repository) 
     assert check(decision, NOT_WORSE)["reason"] == "no model was promoted before"
     exported = files_below(root / PROMOTED)
     candidate = files_below(root / CANDIDATE)
-    assert {name: exported[name] for name in candidate} == candidate
-    assert set(exported) - set(candidate) == set(WRITTEN_HERE)
+    own = set(candidate) - {FILES}
+    assert {name: exported[name] for name in own} == {name: candidate[name] for name in own}
+    assert set(exported) - own == set(WRITTEN_HERE)
+    assert verify_folder(root / PROMOTED) == verify_folder(root / CANDIDATE)
     assert exported["metrics.json"] == (root / METRICS).read_bytes()
     assert read(root / PROMOTED / VERSION) == {
         "registered_model": "DrugBAN",
         "version": 1,
         "model": "logistic_regression",
-        "model_sha256": folder_sha256(root / CANDIDATE),
+        "model_sha256": verify_folder(root / CANDIDATE),
         "previous": None,
     }
     assert repository.production() == 1

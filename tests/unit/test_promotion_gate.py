@@ -24,10 +24,10 @@ from written_files import files_below
 from stages.dti.atomic import write_json
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.data.test_pairs import read_test_pairs
-from stages.dti.errors import ModelError
-from stages.dti.lifecycle.promotion import NO_MODEL, VERSION
-from stages.dti.lifecycle.provenance import folder_sha256
+from stages.dti.errors import DamagedModelError, ModelError
+from stages.dti.lifecycle.promotion import EXPORTED, NO_MODEL, VERSION
 from stages.dti.lifecycle.registry import aliased_version
+from stages.dti.model_files import FILES, seal_export, verify_folder
 from stages.dti.paths import BASELINES, CANDIDATE, EVALUATION, METRICS, PROMOTED, SPLITS, Paths
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
@@ -38,7 +38,7 @@ def test_second_model_is_compared_with_the_first_by_recorded_metrics(
 ) -> None:
     repository.promote()
     first = read(repository.root / METRICS)["candidate"]["auroc"]["value"]
-    first_sha256 = folder_sha256(repository.root / CANDIDATE)
+    first_sha256 = verify_folder(repository.root / CANDIDATE)
     propose(repository.root, "other")
     second = read(repository.root / METRICS)["candidate"]["auroc"]["value"]
     tolerant = PROMOTE.model_copy(update={"max_loss_to_previous": 0.5})
@@ -63,6 +63,7 @@ def test_loss_to_the_promoted_model_refuses(repository: Repository) -> None:
     recorded = read(repository.root / PROMOTED / "metrics.json")
     recorded["candidate"]["auroc"]["value"] = 0.999
     write_json(repository.root / PROMOTED / "metrics.json", recorded)
+    seal_export(repository.root / PROMOTED, EXPORTED)
     propose(repository.root, "other")
     decision = repository.promote()
     assert decision["verdict"] == "refused"
@@ -146,11 +147,25 @@ def test_previous_model_of_another_version_and_data_is_not_compared(
     facts[field] = 0
     facts["data_sha256"] = {}
     write_json(path, facts)
+    (repository.root / PROMOTED / FILES).unlink()  # no earlier format had it
     decision = repository.promote()
     assert decision["verdict"] == "promoted"
     assert decision["previous"]["basis"] == "none"
     assert words in check(decision, NOT_WORSE)["reason"]
     assert check(decision, NOT_WORSE)["passed"] is None
+
+
+def test_nothing_is_compared_with_an_altered_model(repository: Repository) -> None:
+    repository.promote()
+    path = repository.root / PROMOTED / "calibration.json"
+    calibration = read(path)
+    calibration["threshold"] /= 2
+    write_json(path, calibration)
+    before = files_below(repository.root / PROMOTED)
+    propose(repository.root, "other")
+    with pytest.raises(DamagedModelError, match=r"calibration\.json was altered.*dvc checkout"):
+        repository.promote()
+    assert files_below(repository.root / PROMOTED) == before
 
 
 def test_prod_records_and_promotes_nothing(repository: Repository) -> None:

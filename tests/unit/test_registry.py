@@ -9,7 +9,6 @@ import pytest
 
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import ModelError
-from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.lifecycle.registry import (
     add_file,
     aliased_version,
@@ -20,6 +19,7 @@ from stages.dti.lifecycle.registry import (
 )
 from stages.dti.lifecycle.tracking import training_run
 from stages.dti.lifecycle.tracking_store import Store, configure
+from stages.dti.model_files import seal, verify_folder
 
 METRICS = {"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}}
 DECISION = {"verdict": "promoted", "summary": "m is promoted."}
@@ -46,7 +46,8 @@ def folder_with(path: Path, weights: str) -> tuple[Path, str]:
     (path / "reference").mkdir(parents=True)
     (path / "weights.json").write_text(weights)
     (path / "reference/pairs.json").write_text("[]")
-    return path, folder_sha256(path)
+    seal(path)
+    return path, verify_folder(path)
 
 
 def test_same_model_is_registered_once_and_comes_back_as_it_was(
@@ -68,7 +69,13 @@ def test_same_model_is_registered_once_and_comes_back_as_it_was(
     target.mkdir()
     fetched = fetch(store, "models:/Once/1", target)
     files = {p.relative_to(fetched).as_posix() for p in fetched.rglob("*") if p.is_file()}
-    assert files == {"MLmodel", "reference/pairs.json", "version.json", "weights.json"}
+    assert files == {
+        "MLmodel",
+        "files.json",
+        "reference/pairs.json",
+        "version.json",
+        "weights.json",
+    }
     assert (fetched / "weights.json").read_text() == "[1]"
 
 

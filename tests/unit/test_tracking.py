@@ -29,6 +29,7 @@ from stages.dti.lifecycle.tracking import (
 )
 from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure, find_training_run
 from stages.dti.lifecycle.tracking_uri import tracking_uri
+from stages.dti.model_files import seal, verify_folder
 from tests import split_tables
 
 SPLIT = split_tables.config("random", seed=3)
@@ -60,6 +61,7 @@ def test_run_holds_every_parameter_hash_metric_and_artefact(
     model = tmp_path / "model"
     model.mkdir()
     (model / "weights.json").write_text("[1]")
+    seal(model)
 
     with training_run(
         tracking,
@@ -86,7 +88,7 @@ def test_run_holds_every_parameter_hash_metric_and_artefact(
     assert params["data_sha256.splits"] == "ab" * 32
     assert params["data_version"] == (git_commit().commit or "unknown")
     assert logged.data.tags["note"] == "first"
-    assert logged.data.tags[MODEL_TAG] == sha256 == folder_sha256(model)
+    assert logged.data.tags[MODEL_TAG] == sha256 == verify_folder(model)
     assert [point.value for point in client.get_metric_history(run.run_id, "val_auroc")] == [
         0.5,
         0.75,

@@ -19,6 +19,7 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.lifecycle.provenance import file_sha256, folder_sha256
+from stages.dti.model_files import verify_folder
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -105,7 +106,7 @@ def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root:
     assert "data_version" in params
     assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
     tags = dict(database.execute("select key, value from tags").fetchall())
-    assert tags["model_sha256"] == folder_sha256(root / CANDIDATE)
+    assert tags["model_sha256"] == verify_folder(root / CANDIDATE)
 
 
 def test_the_fits_of_an_ensemble_are_reported_one_by_one(root: Path) -> None:

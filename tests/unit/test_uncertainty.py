@@ -23,6 +23,7 @@ from stages.dti.evaluation.calibration import Calibration
 from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.evaluation.metrics import ModelOutput
 from stages.dti.lifecycle.pyfunc import PredictorModel
+from stages.dti.model_files import FILES, seal
 from stages.dti.model_folder import FORMAT_VERSION
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
@@ -196,6 +197,10 @@ def test_a_folder_of_another_format_is_refused(version: int, root: Path, tmp_pat
     if version == 1:
         del facts["format_version"]  # the first format did not name itself
     path.write_text(json.dumps(facts))
+    if version == 1:
+        (tmp_path / "model" / FILES).unlink()  # nor did it have a list of its files
+    else:
+        seal(tmp_path / "model")
     with pytest.raises(ModelError, match=f"written in format {version}, this code reads format"):
         Predictor.load(tmp_path / "model")
 

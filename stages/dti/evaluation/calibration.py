@@ -21,6 +21,9 @@ ThresholdMetric = Literal["f1", "mcc", "youden"]
 SCORE_CLIP = 1e-6
 """Scores are clipped to [1e-6, 1 - 1e-6] before their logit is taken."""
 
+_DECIMALS = 10
+"""Of slope and intercept: their last digits are the processor's, and would change every hash."""
+
 UNINFORMED_THRESHOLD = 0.5
 """The threshold where validation holds one class, so that nothing can be chosen on it."""
 
@@ -210,10 +213,10 @@ def _fit_platt(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> Cali
             np.repeat([1, 0], len(x)),
             sample_weight=np.concatenate([target, 1 - target]),
         )
-        slope = float(model.coef_[0, 0])
-        intercept = float(model.intercept_[0])
+        slope = round(float(model.coef_[0, 0]), _DECIMALS)
+        intercept = round(float(model.intercept_[0]), _DECIMALS)
     if slope <= 0:
-        slope, intercept = 0.0, float(logit(target.mean()))
+        slope, intercept = 0.0, round(float(logit(target.mean())), _DECIMALS)
     return Calibration("platt", slope=slope, intercept=intercept)
 
 

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from stages.dti.atomic import write_file
 from stages.dti.config.features import EmbeddingConfig, FeaturesConfig
-from stages.dti.errors import ModelError
+from stages.dti.errors import ModelError, StorageError
 
 if TYPE_CHECKING:
     from stages.dti.features.language_model import LanguageModel
@@ -150,7 +150,7 @@ def _write(file: Path, rows: NDArray[np.float32]) -> bool:
     try:
         with write_file(file) as temporary, temporary.open("wb") as stream:
             np.save(stream, rows, allow_pickle=False)
-    except OSError as error:
-        logger.warning("embeddings are not kept: %s cannot be written (%s)", file.parent, error)
+    except (StorageError, OSError) as error:
+        logger.warning("embeddings are not kept: %s", error)
         return False
     return True

@@ -8,6 +8,7 @@ metrics.json     ``reports/metrics.json`` as it was when the model was promoted
 MODEL_CARD.md    what was measured, in words and tables (``card.py``)
 version.json     registered model, version, hash of the model, and the comparison with the model
                  promoted before
+files.json       as the candidate has it, and the hashes of the four files above
 ===============  ================================================================================
 
 Where nothing was ever promoted, the folder holds ``NO_MODEL.md`` alone, which says why.
@@ -32,6 +33,7 @@ from stages.dti.features.store import FEATURE_VERSION
 from stages.dti.lifecycle.gates import Decision, PreviousComparison
 from stages.dti.lifecycle.golden import GOLDEN, golden_predictions
 from stages.dti.lifecycle.provenance import folder_sha256
+from stages.dti.model_files import FILES, verify_folder
 from stages.dti.model_folder import FORMAT_VERSION
 from stages.dti.paths import INTERACTIONS, SPLITS
 from stages.dti.prediction import Pair
@@ -44,7 +46,8 @@ VERSION = "version.json"
 NO_MODEL = "NO_MODEL.md"
 MLFLOW_FILE = "MLmodel"
 
-WRITTEN_HERE = (GOLDEN, METRICS_FILE, CARD, VERSION)
+EXPORTED = (GOLDEN, METRICS_FILE, CARD, VERSION)
+WRITTEN_HERE = (*EXPORTED, FILES)
 BESIDE_THE_MODEL = (*WRITTEN_HERE, MLFLOW_FILE)
 """Files of an export that are not the model's own; its hash leaves them out."""
 
@@ -68,10 +71,16 @@ class Promoted:
 
     @classmethod
     def find(cls, folder: Path) -> Promoted | None:
-        """Return the model in ``folder``, or ``None`` if there is none."""
+        """Return the model in ``folder``, or ``None`` if there is none.
+
+        Raises:
+            DamagedModelError: its files are not what was exported.
+        """
         if not (folder / MODEL).is_file():
             return None
-        return cls(folder, folder_sha256(folder, exclude=BESIDE_THE_MODEL))
+        if not (folder / FILES).is_file():  # of an earlier format
+            return cls(folder, folder_sha256(folder, exclude=BESIDE_THE_MODEL))
+        return cls(folder, verify_folder(folder))
 
     @property
     def facts(self) -> dict[str, Any]:

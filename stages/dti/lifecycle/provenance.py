@@ -38,7 +38,7 @@ def folder_sha256(folder: Path, exclude: Collection[str] = ()) -> str:
     files = {name: path for name, path in found.items() if name not in exclude}
     if not files:
         raise DataError(f"{folder} holds no files to hash; run `dvc repro`, which makes it")
-    return _files_sha256(files)
+    return sha256_of_list(_hashes(files))
 
 
 def code_sha256(root: Path = ROOT) -> str:
@@ -47,9 +47,15 @@ def code_sha256(root: Path = ROOT) -> str:
     For the keys of caches: more than what is kept depends on, so never too little.
     """
     sources = root / "stages"
-    return _files_sha256(
-        {path.relative_to(sources).as_posix(): path for path in sources.rglob("*.py")}
+    return sha256_of_list(
+        _hashes({path.relative_to(sources).as_posix(): path for path in sources.rglob("*.py")})
     )
+
+
+def sha256_of_list(hashes: Mapping[str, str]) -> str:
+    """Return one SHA-256 over relative path → SHA-256 of the file's bytes, in any order."""
+    lines = [f"{hashes[name]}  {name}\n" for name in sorted(hashes)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def artefact_hashes(artefacts: Mapping[str, Path]) -> dict[str, str]:
@@ -81,11 +87,8 @@ def git_commit(root: Path = ROOT) -> GitState:
     return GitState(commit, dirty=bool(_git(root, "status", "--porcelain", "--", *SOURCES)))
 
 
-def _files_sha256(files: Mapping[str, Path]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(f"{file_sha256(files[name])}  {name}\n".encode())
-    return digest.hexdigest()
+def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
+    return {name: file_sha256(path) for name, path in files.items()}
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel
 
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.lifecycle.provenance import folder_sha256, git_commit
+from stages.dti.lifecycle.provenance import git_commit
 from stages.dti.lifecycle.tracking_store import (
     MODEL_TAG,
     Experiment,
@@ -27,6 +27,7 @@ from stages.dti.lifecycle.tracking_store import (
     configure,
     find_training_run,
 )
+from stages.dti.model_files import verify_folder
 from stages.dti.paths import ROOT
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ class TrackedRun:
         self._attempt(f"tag {key}", lambda: self._client.set_tag(self.run_id, key, value))
 
     def set_model(self, folder: Path) -> str:
-        """Tag the run with the hash of the model folder that it made, and return the hash."""
-        sha256 = folder_sha256(folder)
+        """Tag the run with the identity of the model that it made, and return that."""
+        sha256 = verify_folder(folder)
         self.set_tag(MODEL_TAG, sha256)
         return sha256
 

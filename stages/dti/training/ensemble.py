@@ -31,6 +31,9 @@ WEIGHT_STEPS = 10
 """``rank_average`` chooses among weights of 0, 1/10, … 1 that sum to 1."""
 
 
+_TO_THE_MINIMUM = {"ftol": 0.0, "gtol": 1e-9, "maxiter": 10_000}
+
+
 def fit_ensemble(
     config: EnsembleConfig,
     trainer: TrainerConfig,
@@ -134,8 +137,11 @@ def _fit_stack(
     count = len(log_odds)
     start = np.append(np.full(count, 1 / count), logit(positive.mean()))
     bounds = [(0, None)] * count + [(None, None)]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return found.x[:-1], float(found.x[-1])
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=_TO_THE_MINIMUM
+    )
+    # Beyond these digits the minimum is another on another processor.
+    return np.round(found.x[:-1], 6), round(float(found.x[-1]), 6)
 
 
 def _best_weights(ranked: Floats, positive: NDArray[np.bool_]) -> Floats:
