@@ -11,7 +11,7 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint format params deps benchmark serve lock clean
+.PHONY: help setup repro promote test test-slow lint format params deps benchmark serve lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,12 @@ setup: $(STAMP) ## Make the virtual environment from the lock file
 
 repro: params ## Compose conf/, run the pipeline; only what changed is rebuilt
 	dvc repro
+	@python -m stages.dti.promote --first
+
+# The stage reads models/production.json, which has one entry more then; its outputs stay the same.
+promote: setup ## Let the registry's alias production name the model of the committed state
+	@python -m stages.dti.promote
+	@dvc repro --quiet --single-item promote
 
 test: setup ## Run the fast tests
 	python -m pytest

@@ -26,6 +26,10 @@ class ModelError(DtiError):
     """A model folder is missing, incomplete or of another version than the code."""
 
 
+class PromotionError(DtiError):
+    """A model may not be promoted; nothing was moved."""
+
+
 class StageTimeoutError(DtiError):
     """A stage ran past its limit in ``execution.timeout_s``."""
 

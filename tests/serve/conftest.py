@@ -22,7 +22,9 @@ from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
+from stages.dti.lifecycle.export import BESIDE_THE_MODEL
 from stages.dti.lifecycle.golden import golden_predictions
+from stages.dti.lifecycle.provenance import folder_sha256
 from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
@@ -122,7 +124,7 @@ def add_promotion(folder: Path) -> None:
     write_json(folder / "metrics.json", {"candidate": {"auroc": {"value": 0.5}}})
     write_json(
         folder / "version.json",
-        {"registered_model": "DrugBAN", "version": 7, "model_sha256": "ab" * 32},
+        {"model": "drugban", "model_sha256": folder_sha256(folder, BESIDE_THE_MODEL)},
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from serve.api import PredictionAPI
 from serve.golden import check_golden
+from serve.model_source import Source
 from serve.schemas import (
     DrugInfo,
     DrugTargetPair,
@@ -37,7 +38,7 @@ def config() -> ServeConfig:
 
 @pytest.fixture(scope="module")
 def scorer(model_folder: Path, config: ServeConfig) -> Scorer:
-    return Scorer.load(model_folder, config)
+    return Scorer.load(Source(model_folder), config)
 
 
 def known(scorer: Scorer, row: int) -> str:
@@ -118,7 +119,7 @@ def test_two_ids_of_different_proteins(scorer: Scorer) -> None:
 def test_failing_request_fails_alone(
     scorer: Scorer, config: ServeConfig, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api = PredictionAPI(config, model_folder)
+    api = PredictionAPI(config, Source(model_folder))
     api._scorer = scorer
     direct = Predictor.predict
 
@@ -179,7 +180,7 @@ def test_unreadable_golden_predictions(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("version.json", "{}", "lacks 'version'"),
+        ("version.json", "{}", "lacks 'model_sha256'"),
         ("version.json", "[]", "no JSON object"),
         ("metrics.json", "{", "cannot be read"),
         ("metrics.json", None, "exported"),
@@ -199,4 +200,4 @@ def test_folder_that_was_not_exported(
     if content is not None:
         (folder / name).write_text(content)
     with pytest.raises(ModelError, match=message):
-        Scorer.load(folder, config)
+        Scorer.load(Source(folder), config)

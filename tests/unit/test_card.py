@@ -80,6 +80,7 @@ METRICS: dict[str, Any] = {
     "candidate": table(0.8, "logistic_regression"),
     "baselines": {"base_rate": table(0.5)},
     "differences": {"base_rate": {"auroc": DIFFERENCE, "auprc": DIFFERENCE}},
+    "same_as_candidate": [],
     "test": {"n": 100, "prevalence": 0.25, "drugs": 50, "targets": 12},
 }
 

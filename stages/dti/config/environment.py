@@ -15,5 +15,6 @@ class EnvironmentConfig(Section):
     name: Literal["dev", "staging", "prod"]
     alias: str = Field(min_length=1, description="the registry alias that promotion moves")
     promotion: Literal["automatic", "refuse"] = Field(
-        description="refuse: the gate is evaluated and recorded, but nothing is promoted"
+        description="automatic: the gate alone decides whether `make promote` may promote; "
+        "refuse: the gate is evaluated and recorded, but nothing is promoted"
     )

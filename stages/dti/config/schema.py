@@ -73,10 +73,17 @@ def check(config: dict[str, Any]) -> dict[str, BaseModel]:
     if missing:
         raise ConfigError(f"sections missing from the configuration: {', '.join(missing)}")
     typed = {name: build(kind, config[name], name) for name, kind in SCHEMA.items()}
+    pretrained = config["evaluate"]["pretrained"]
+    taken = [name for name in pretrained if name in (*config["baselines"], "candidate")]
+    if taken:
+        raise ConfigError(
+            f"evaluate.pretrained.{taken[0]}: another model has that name; choose another"
+        )
+    compared = [*config["baselines"], *pretrained]
     for name in config["promote"]["must_beat"]:
-        if name not in config["baselines"]:
+        if name not in compared:
             raise ConfigError(
-                f"promote.must_beat: {name!r} is no baseline{nearest(name, config['baselines'])}"
+                f"promote.must_beat: {name!r} is no baseline{nearest(name, compared)}"
             )
     if (adaptation := config["adaptation"]["name"]) != "none":
         if config["model"]["name"] != "drugban":
