@@ -77,7 +77,7 @@ def test_production_moves_by_make_promote_alone(
     old = cycle.commit("Promote drugban")
     assert after("make promote again", PROMOTE) == (first, first)
     assert after("make repro again", REPRO) == (first, first)
-    assert after("dvc repro -f promote", "dvc repro -f promote") == (first, first)
+    assert after("dvc repro -f promote", "dvc repro -f --single-item promote") == (first, first)
     assert run("git", "status", "--porcelain").stdout == ""
 
     experiment = "dvc exp run -S model=gradient_boosting"
@@ -85,7 +85,8 @@ def test_production_moves_by_make_promote_alone(
     cycle.refused("only a committed state is promoted")
     cycle.refused("an experiment is never promoted", DVC_EXP_NAME="tried")
     queued = "dvc exp run --queue -S model=logistic_regression && dvc exp run --run-all"
-    assert after("dvc exp run --queue, --run-all", "git checkout -q . && dvc checkout -q", queued) == (
+    cleaned = "git checkout -q . && dvc checkout -q"
+    assert after("dvc exp run --queue, --run-all", cleaned, queued) == (
         first, "3 logistic_regression",
     )  # fmt: skip
     multirun = "python -m stages.promote -m promote.golden_pairs=1,2"
@@ -113,7 +114,7 @@ def test_production_moves_by_make_promote_alone(
     assert clone.after("make repro in a new clone, empty registry", REPRO) == (named, named)
     assert clone.repository.run("git", "status", "--porcelain").stdout == ""
 
-    with capsys.disabled():
+    with capsys.disabled():  # the table that says it all
         print()
         for row in (("after", "production", "challenger"), *cycle.table, *clone.table):
             print("{:<45}{:<24}{}".format(*row))
