@@ -99,13 +99,23 @@ def test_an_unknown_key_of_a_union_member_names_the_nearest() -> None:
         ("evaluate.similarity_edges=[0.5,0.2]", "must increase"),
         ("model.dropout=1.5", "less than 1"),
         ("promote.must_beat=[gradient_bosting]", "did you mean 'gradient_boosting'"),
+        (f"+evaluate.pretrained.base_rate={{source: m, sha256: {'0' * 64}}}", "another model has"),
+        ("+evaluate.pretrained.old={source: models/old}", "old.sha256: required"),
+        ("+evaluate.pretrained.old={source: models/old, sha256: abc}", "should match pattern"),
         ("standardise.min_residues=50000", "above max_residues"),
     ],
 )
 def test_bad_values_are_refused_with_their_place(override: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words) as caught:
         check(plain([override]))
-    assert re.split("[.=]", override)[0] in str(caught.value)
+    assert re.split("[.=]", override.lstrip("+"))[0] in str(caught.value)
+
+
+def test_a_pretrained_model_may_have_to_be_beaten() -> None:
+    old = f"+evaluate.pretrained.old={{source: m, sha256: {'0' * 64}}}"
+    check(plain([old, "promote.must_beat=[base_rate,old]"]))
+    with pytest.raises(ConfigError, match="'old' is no baseline"):
+        check(plain(["promote.must_beat=[base_rate,old]"]))
 
 
 def test_compose_writes_nothing_when_the_configuration_is_bad(

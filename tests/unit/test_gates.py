@@ -23,6 +23,7 @@ PROMOTE = PromoteConfig(
 DEV = EnvironmentConfig(name="dev", alias="production", promotion="automatic")
 PROD = EnvironmentConfig(name="prod", alias="production", promotion="refuse")
 SHA = "a" * 64
+NOT_WORSE = "not worse than the promoted model"
 
 
 def entry(value: float | None, width: float | None = 0.03) -> dict[str, float | None]:
@@ -138,6 +139,36 @@ def test_no_interval_and_no_baseline() -> None:
     decision = judge(alone, must_beat=[])
     assert decision.strongest_baseline is None
     assert decision.verdict == "passed"
+
+
+def test_the_gate_may_judge_by_auprc() -> None:
+    measured = metrics()
+    measured["candidate"]["auprc"] = entry(0.6)
+    for name, value in (("nearest_neighbour", 0.55), ("gradient_boosting", 0.62)):
+        measured["baselines"][name]["auprc"] = entry(value)
+        measured["differences"][name]["auprc"] = entry(round(0.6 - value, 6))
+    decision = judge(measured, metric="auprc", floor=0.5, must_beat=["nearest_neighbour"])
+    assert decision.verdict == "passed"
+    assert decision.candidate["value"] == 0.6
+    assert check(decision, "floor").reason == "AUPRC 0.600 is at or above the floor 0.500"
+    assert check(decision, "beats nearest_neighbour").observed == 0.05
+    assert "AUPRC -0.020" in decision.summary
+    before = previous(0.85, 0.85)
+    assert check(judge(measured, before, metric="auprc"), NOT_WORSE).reason.startswith("AUPRC")
+
+
+def test_the_decision_repeats_what_it_was_made_from() -> None:
+    before = previous(0.85, 0.85)
+    plain = judge(before=before, environment=PROD).to_dict()
+    assert plain["environment"] == PROD.model_dump()
+    assert plain["previous"]["model_sha256"] == "b" * 64
+    assert plain["candidate"] == {
+        "model": "drugban",
+        "model_sha256": SHA,
+        "n": 500,
+        "prevalence": 0.3,
+        **entry(0.85),
+    }
 
 
 def test_below_the_floor_is_refused() -> None:
