@@ -131,6 +131,13 @@ def test_strongest_baseline_in_words(baseline: float, words: str) -> None:
     assert words in strongest["words"]
 
 
+def test_an_interval_that_includes_0_is_no_difference() -> None:
+    ahead = metrics(base_rate=0.5, nearest_neighbour=0.6, gradient_boosting=0.84)
+    strongest = judge(ahead).strongest_baseline
+    assert strongest is not None
+    assert strongest["words"].startswith("about equal to gradient_boosting: AUROC +0.010")
+
+
 def test_no_interval_and_no_baseline() -> None:
     strongest = judge(metrics(width=None)).strongest_baseline
     assert strongest is not None
@@ -213,7 +220,9 @@ def test_loss_to_the_previous_model_beyond_the_margin_refuses() -> None:
     assert judge(before=previous(0.7, 0.85)).verdict == "passed"
 
 
-@pytest.mark.parametrize("before", [previous(None, 0.9), previous(None, None, "none")])
+@pytest.mark.parametrize(
+    "before", [previous(None, 0.9), previous(0.9, None), previous(None, None, "none")]
+)
 def test_previous_model_that_cannot_be_compared_does_not_block(before: PreviousComparison) -> None:
     decision = judge(before=before)
     assert decision.verdict == "passed"
