@@ -18,8 +18,8 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-slow lint hooks check-lock format params deps benchmark serve \
-	lock clean
+.PHONY: help setup repro promote test test-slow lint hooks check-lock format params deps benchmark \
+	serve lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,7 +37,13 @@ setup: $(STAMP) ## Make the virtual environment from the lock file
 # DVC advises `dvc push` even where no remote is set up, and has no option for that.
 repro: params ## Compose conf/, run the pipeline; only what changed is rebuilt
 	@dvc repro | sed -u '/^Use `dvc push`/d'
-	python -m stages.dti.reproduction
+	@python -m stages.dti.promote --first
+	@python -m stages.dti.reproduction
+
+# The stage reads models/production.json, which has one entry more then; its outputs stay the same.
+promote: setup ## Let the registry's alias production name the model of the committed state
+	@python -m stages.dti.promote
+	@dvc repro --quiet --single-item promote
 
 test: setup ## Run the fast tests
 	python -m pytest

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from serve.app import PredictionServer
 from serve.logs import configure_logging
-from serve.model_source import model_folder
+from serve.model_source import model_source
 from serve.settings import load_settings
 from stages.dti.errors import DtiError
 from stages.dti.process import prepare_process
@@ -36,9 +36,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load_settings(overrides, os.environ)
         configure_logging(settings.serve.log_level)
-        with model_folder(settings) as folder:
-            logging.getLogger(__name__).info("serving %s", settings.serve.model_path)
-            return PredictionServer(settings.serve, folder).serve()
+        with model_source(settings) as source:
+            logging.getLogger(__name__).info(
+                "serving %s", source.registered or settings.serve.model_path
+            )
+            return PredictionServer(settings.serve, source).serve()
     except DtiError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 
 import litserve as ls
@@ -17,6 +16,7 @@ from litserve.loops.simple_loops import BatchedLoop
 
 from serve.health import LOADING, State, Status, StatusBoard
 from serve.logs import configure_logging
+from serve.model_source import Source
 from serve.schemas import PredictAnswer, PredictRequest
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import DamagedModelError, DtiError
@@ -37,7 +37,7 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
 
     board: StatusBoard
 
-    def __init__(self, config: ServeConfig, model_folder: Path) -> None:
+    def __init__(self, config: ServeConfig, source: Source) -> None:
         super().__init__(
             max_batch_size=config.max_batch_size,
             batch_timeout=config.batch_timeout_s,
@@ -46,7 +46,7 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
             loop=BatchedLoop(),
         )
         self._config = config
-        self._model_folder = model_folder
+        self._source = source
 
     def setup(self, device: str) -> None:
         """Load the model and compare it with its golden predictions; report either outcome.
@@ -66,8 +66,8 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
         worker = int(os.environ["LITSERVE_WORKER_ID"])
         self.board.report(worker, LOADING)
         try:
-            self._scorer = Scorer.load(self._model_folder, self._config)
-            verdict = check_golden(self._scorer.predictor, self._model_folder)
+            self._scorer = Scorer.load(self._source, self._config)
+            verdict = check_golden(self._scorer.predictor, self._source.folder)
         except DamagedModelError as error:
             logger.error("%s", error)
             self.board.report(worker, Status(State.FAILED, str(error), None))

@@ -20,7 +20,6 @@ import os
 import signal
 import threading
 from multiprocessing.connection import wait
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -31,6 +30,7 @@ from litserve.utils import LitAPIStatus, ResponseBufferItem
 from serve.api import PredictionAPI
 from serve.health import LOADING, State, StatusBoard
 from serve.logs import AccessLog, configure_logging
+from serve.model_source import Source
 from serve.routes import add_error_handlers, add_routes
 from serve.schemas import PredictAnswer, PredictRequest
 from stages.dti.config.serve import ServeConfig
@@ -41,14 +41,14 @@ API_VERSION = "1"
 
 
 class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no types
-    """Serves one model folder until it is told to stop.
+    """Serves one model until it is told to stop.
 
     Later endpoints belong into ``routes.py``; later middleware into ``middlewares`` below.
     """
 
-    def __init__(self, config: ServeConfig, model_folder: Path) -> None:
+    def __init__(self, config: ServeConfig, source: Source) -> None:
         self._config = config
-        self._api = PredictionAPI(config, model_folder)
+        self._api = PredictionAPI(config, source)
         self._stopping = threading.Event()
         self._failure: str | None = None
         self._parent = os.getpid()

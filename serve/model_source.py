@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from serve.settings import Settings
@@ -14,9 +15,22 @@ from stages.dti.paths import ROOT
 REGISTRY_SCHEME = "models:/"
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a model lies.
+
+    Attributes:
+        registered: the version that it is in the registry, as ``models:/NAME/VERSION``; ``None``
+            for a folder.
+    """
+
+    folder: Path
+    registered: str | None = None
+
+
 @contextmanager
-def model_folder(settings: Settings) -> Iterator[Path]:
-    """Yield the folder of the model to serve.
+def model_source(settings: Settings) -> Iterator[Source]:
+    """Yield the model to serve.
 
     A model from the registry is fetched once, at start, into a temporary folder; to serve a
     version promoted later, restart the service.
@@ -33,11 +47,12 @@ def model_folder(settings: Settings) -> Iterator[Path]:
                 "gate refused every candidate so far, NO_MODEL.md there says why), or set "
                 "MODEL_PATH to an exported folder or to models:/NAME@alias"
             )
-        yield folder
+        yield Source(folder)
         return
     # MLflow takes seconds to import, and is not needed to serve a folder.
     from stages.dti.lifecycle.registry import fetch
     from stages.dti.lifecycle.tracking_store import configure
 
     with tempfile.TemporaryDirectory(prefix="dti-model-") as scratch:
-        yield fetch(configure(settings.tracking), source, Path(scratch))
+        fetched = fetch(configure(settings.tracking), source, Path(scratch))
+        yield Source(fetched.export.folder, fetched.uri)

@@ -145,7 +145,7 @@ class PredictionRow(BaseModel):
         "null for a single model.",
     )
     model_name: str
-    model_version: str
+    model_version: str = Field(description="The first digits of the model's sha256.")
 
 
 class PredictionRows(BaseModel):
@@ -162,8 +162,11 @@ class ModelInfoBody(BaseModel):
     """What is served."""
 
     name: str
-    version: str = Field(description="In the registry.")
-    registered_model: str = Field(description="Its name in the registry.")
+    version: str = Field(description="The first digits of `sha256`: equal models, equal versions.")
+    registered: str | None = Field(
+        description="The version in the MLflow registry that it was loaded from, such as "
+        "`models:/drug_target_interaction/3`; null where it was loaded from a folder."
+    )
     sha256: str = Field(description="Over the names and contents of the model's own files.")
     dataset: str
     data_sha256: dict[str, str] = Field(description="Of the data that it was trained on.")

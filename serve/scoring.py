@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from serve.model_source import Source
 from serve.schemas import (
     DrugTargetPair,
     ModelInfoBody,
@@ -19,6 +20,7 @@ from serve.schemas import (
 )
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
+from stages.dti.lifecycle.export import SHORT
 from stages.dti.prediction import Pair, Prediction
 from stages.dti.predictor import Predictor
 
@@ -40,14 +42,14 @@ class Scorer:
         self._known = dict(zip(targets["target_id"], targets["sequence"], strict=True))
 
     @classmethod
-    def load(cls, folder: Path, config: ServeConfig) -> Scorer:
+    def load(cls, source: Source, config: ServeConfig) -> Scorer:
         """Load an exported model.
 
         Raises:
             ModelError: the folder holds no model, or an incomplete one.
         """
-        predictor = Predictor.load(folder)
-        return cls(predictor, describe(predictor, folder), config)
+        predictor = Predictor.load(source.folder)
+        return cls(predictor, describe(predictor, source), config)
 
     def answer(self, requests: Sequence[PredictRequest]) -> list[PredictAnswer]:
         """Return one answer per request, in order; all pairs are scored in one call."""
@@ -140,16 +142,16 @@ def _confidence(prediction: Prediction) -> float | None:
     return prediction.probability if prediction.interacts else 1 - prediction.probability
 
 
-def describe(predictor: Predictor, folder: Path) -> ModelInfoBody:
-    """Return what /model/info says; ``version.json`` and ``metrics.json`` come from promotion."""
-    info = predictor.info
+def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
+    """Return what /model/info says; ``version.json`` and ``metrics.json`` come from the export."""
+    info, folder = predictor.info, source.folder
     promotion = read_json(folder, "version.json")
     try:
         of_model = promotion["model_sha256"]
         described = ModelInfoBody(
             name=info.name,
-            version=str(promotion["version"]),
-            registered_model=promotion["registered_model"],
+            version=info.sha256[:SHORT],
+            registered=source.registered,
             sha256=info.sha256,
             dataset=info.dataset,
             data_sha256=info.data_sha256,

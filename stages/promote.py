@@ -1,24 +1,25 @@
-"""Stage ``promote``: may the candidate replace the promoted model? If so, it does.
+"""Stage ``promote``: may the candidate be promoted? If so, it is exported.
 
 In:
     ``reports/metrics.json``, ``reports/evaluation/`` (the candidate's predictions, the strata),
     ``models/candidate/``; ``data/interim/{interactions,drugs,targets}.parquet`` and
     ``data/processed/splits.parquet`` for the test pairs; for the model card also
     ``reports/{prepare_metrics,validation_metrics,leakage,training_metrics}.json``.
-    ``models/promoted/`` as it was before (DVC keeps it: ``persist: true``); where it is empty, the
-    version that the registry's alias names.
+    ``models/production.json``: what was promoted before, by an explicit act. Where its newest
+    entry was measured on other data, that model scores the test pairs anew: its files are taken
+    by their hash, from ``models/promoted/`` as it was (DVC keeps it: ``persist: true``) or from
+    the registry.
 Out:
-    ``models/promoted/``: the exported model (``stages/dti/lifecycle/promotion.py``). After a
-    refusal it stays as it was.
+    ``models/promoted/``: the exported model (``stages/dti/lifecycle/export.py``). After a refusal
+    the model in production, or ``NO_MODEL.md``.
     ``reports/decision.json``: verdict, every check with its reason, the strongest baseline, the
     comparison with the model promoted before (``gates.Decision``).
 Sections:
     ``promote``, ``environment``; for the model card ``dataset`` and ``evaluate``; ``tracking`` as
     a side channel: the registry.
 
-The registry gets a version, and its alias moves. In a run that is not the repository's own (a
-queued DVC experiment, a direct run into a Hydra folder) the version is the ``challenger``:
-``production`` goes on naming what the repository holds, until ``dvc repro -f promote`` there.
+Nothing is promoted here. Once the outputs are written, a candidate that passed is registered as
+``challenger``; ``make promote`` promotes a committed state (``lifecycle/transitions.py``).
 """
 
 from __future__ import annotations
@@ -38,25 +39,14 @@ from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DataError
-from stages.dti.lifecycle import registry
 from stages.dti.lifecycle.card import Measured, model_card
+from stages.dti.lifecycle.export import CARD, EXPORTED, MODEL, SHORT, Export, fill_export, keep
 from stages.dti.lifecycle.gates import Decision, decide
-from stages.dti.lifecycle.promotion import (
-    CARD,
-    EXPORTED,
-    MODEL,
-    VERSION,
-    WRITTEN_HERE,
-    Promoted,
-    compare,
-    fill_export,
-    keep,
-    read_json,
-    recorded_comparison,
-    version_facts,
-)
-from stages.dti.lifecycle.tracking_store import Store, configure
-from stages.dti.lifecycle.tracking_uri import is_experiment_copy
+from stages.dti.lifecycle.promotion import compare_with_previous
+from stages.dti.lifecycle.record import Promotion, read_history, read_json
+from stages.dti.lifecycle.registry import fetch_by_hash
+from stages.dti.lifecycle.tracking_store import configure
+from stages.dti.lifecycle.transitions import follow_candidate
 from stages.dti.model_files import seal_export, verify_folder
 from stages.dti.paths import (
     CANDIDATE,
@@ -65,6 +55,7 @@ from stages.dti.paths import (
     LEAKAGE,
     METRICS,
     PREPARE_METRICS,
+    PRODUCTION,
     PROMOTED,
     TRAINING_METRICS,
     VALIDATION_METRICS,
@@ -72,8 +63,6 @@ from stages.dti.paths import (
 )
 from stages.dti.predictor import Predictor
 from stages.dti.stage import main
-
-CHALLENGER = "challenger"
 
 logger = logging.getLogger(__name__)
 
@@ -87,41 +76,55 @@ def run(
     evaluate: EvaluateConfig,
     tracking: TrackingConfig,
 ) -> None:
-    """Decide, then export and register, or leave everything as it is."""
+    """Decide and export; then let the registry follow."""
     store = configure(tracking)
-    name = tracking.registered_model
     candidate = paths.read(CANDIDATE)
     sha256 = verify_folder(candidate)
     metrics = read_json(paths.read(METRICS))
     test = _test_with_scores(paths)
-    own_run = paths.inputs == paths.outputs and not is_experiment_copy(paths.outputs)
+    history = read_history(paths.read(PRODUCTION), environment.alias)
 
     with tempfile.TemporaryDirectory() as scratch:
-        before = Promoted.find(paths.inputs / PROMOTED)
-        if before is None and registry.aliased_version(store, name, environment.alias):
-            uri = f"models:/{name}@{environment.alias}"
-            before = Promoted.find(registry.fetch(store, uri, Path(scratch)))
-        if before is None:
-            comparison = None
-        elif before.model_sha256 == sha256:
-            comparison = recorded_comparison(before)
-        else:
-            comparison = compare(before, read_json(candidate / MODEL), metrics, test)
+
+        def find(model_sha256: str) -> Export | None:
+            here = Export.find(paths.inputs / PROMOTED)
+            if here is not None and here.model_sha256 == model_sha256:
+                return here
+            folder = Path(scratch) / model_sha256
+            folder.mkdir(exist_ok=True)
+            return fetch_by_hash(store, tracking.registered_model, model_sha256, folder)
+
+        comparison = compare_with_previous(
+            history, sha256, read_json(candidate / MODEL), metrics, test, find
+        )
         decision = decide(metrics, sha256, comparison, promote, environment)
-        if decision.verdict == "promoted":
-            with write_folder(paths.write(PROMOTED)) as folder:
-                predictor = fill_export(folder, candidate, metrics, test, promote.golden_pairs)
+        destination = paths.write(PROMOTED)
+        if decision.verdict == "passed":
+            with write_folder(destination) as folder:
+                predictor = fill_export(
+                    folder, candidate, metrics, test, promote.golden_pairs, decision
+                )
                 facts = _measured(paths, predictor, dataset, evaluate, metrics, decision)
                 write_text(folder / CARD, model_card(facts))
-                _register(store, name, folder, before, decision, metrics)
-            version = read_json(paths.write(PROMOTED) / VERSION)
-            alias = environment.alias if own_run else CHALLENGER
-            if registry.promote(store, version, alias, decision.to_dict()):
-                logger.info("%s: %s now names version %d", name, alias, version["version"])
+                seal_export(folder, EXPORTED)
         else:
-            keep(before, paths.write(PROMOTED), decision)
+            in_production = find(history[-1].model_sha256) if history else None
+            keep(in_production, destination, decision, _why_no_model(history))
     write_json(paths.write(DECISION), decision.to_dict())
     logger.info("%s", decision.summary)
+    if decision.verdict == "passed":
+        follow_candidate(tracking, environment, destination)
+
+
+def _why_no_model(history: list[Promotion]) -> str:
+    if not history:
+        return "No model was ever promoted here."
+    newest = history[-1]
+    return (
+        f"The model in production, {newest.model} {newest.model_sha256[:SHORT]}, lies neither in "
+        f"{PROMOTED} nor in the registry. Check out commit {newest.commit} with git and DVC, and "
+        "`make promote` there: it registers the model."
+    )
 
 
 def _test_with_scores(paths: Paths) -> pd.DataFrame:
@@ -159,35 +162,6 @@ def _measured(
         confidence=evaluate.confidence,
         decision=decision,
     )
-
-
-def _register(
-    store: Store,
-    name: str,
-    folder: Path,
-    before: Promoted | None,
-    decision: Decision,
-    metrics: dict[str, Any],
-) -> None:
-    """Register the export, and write the version that it has into its ``version.json``.
-
-    A version that is registered already gets the files beside the model anew, so that the registry
-    gives back what is exported.
-    """
-    sha256 = decision.candidate["model_sha256"]
-    if before is not None and before.model_sha256 != sha256:
-        # A registry that was lost, or a new one, must know the model that one may roll back to.
-        recorded = before.metrics or {}
-        candidate = recorded.get("candidate", {})
-        registry.register(store, name, before.folder, before.model_sha256, candidate)
-    version = registry.register(store, name, folder, sha256, metrics["candidate"])
-    previous_version = None
-    if decision.previous is not None:
-        previous_version = registry.find_version(store, name, decision.previous.model_sha256)
-    write_json(folder / VERSION, version_facts(name, version, decision, previous_version))
-    seal_export(folder, EXPORTED)
-    for file in WRITTEN_HERE:
-        registry.add_file(store, name, version, folder / file)
 
 
 if __name__ == "__main__":

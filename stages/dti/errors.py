@@ -34,6 +34,10 @@ class StorageError(DtiError):
     """Nothing can be written there: no space is left, or it is read-only."""
 
 
+class PromotionError(DtiError):
+    """A model may not be promoted; nothing was moved."""
+
+
 class StageTimeoutError(DtiError):
     """A stage ran past its limit in ``execution.timeout_s``."""
 

@@ -24,6 +24,7 @@ FEATURES = Path("data/processed/features")
 CANDIDATE = Path("models/candidate")
 BASELINES = Path("models/baselines")
 PROMOTED = Path("models/promoted")
+PRODUCTION = Path("models/production.json")
 
 VALIDATION_METRICS = Path("reports/validation_metrics.json")
 VALIDATION = Path("reports/validation")

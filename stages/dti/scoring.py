@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,48 @@ def score(
             said.scores, said.probabilities, model.info.threshold, said.spread
         )
     return nearness, outputs
+
+
+@dataclass(frozen=True)
+class OnTheRest:
+    """What a model from elsewhere says of the test pairs that it can be tested on.
+
+    Attributes:
+        kept: bool ``(pairs,)``, those pairs: it was not trained on them and accepts them.
+        output: of the kept pairs.
+        trained_on: how many pairs were left out because it was trained on them.
+        refused: how many because it refuses their structure or sequence.
+    """
+
+    kept: NDArray[np.bool_]
+    output: ModelOutput
+    trained_on: int
+    refused: int
+
+
+def score_the_rest(name: str, model: Predictor, test: pd.DataFrame) -> OnTheRest:
+    """Score the test pairs with a model from elsewhere, without those that it was trained on.
+
+    Args:
+        test: columns ``smiles``, ``sequence``.
+
+    Raises:
+        DataError: no pair remains.
+    """
+    pairs = [Pair(*row) for row in test[["smiles", "sequence"]].itertuples(index=False, name=None)]
+    featurized = model.featurize(pairs)
+    new = ~model.reference_facts(featurized).pair_seen
+    kept = np.zeros(len(pairs), dtype=bool)
+    kept[featurized.valid[new]] = True
+    trained_on, refused = int((~new).sum()), len(pairs) - len(featurized.valid)
+    if not kept.any():
+        raise DataError(
+            f"evaluate.pretrained.{name} was trained on {trained_on} of the {len(pairs)} test "
+            f"pairs and refuses {refused}: nothing is left to test it on; leave it out"
+        )
+    said = model.outputs(featurized)
+    output = ModelOutput(said.scores, said.probabilities, model.info.threshold, said.spread)
+    return OnTheRest(kept, output.rows(new), trained_on, refused)
 
 
 def asker(model: Predictor) -> Ask:

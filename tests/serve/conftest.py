@@ -22,8 +22,8 @@ from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
+from stages.dti.lifecycle.export import EXPORTED
 from stages.dti.lifecycle.golden import golden_predictions
-from stages.dti.lifecycle.promotion import EXPORTED
 from stages.dti.model_files import seal_export
 from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.drugban.model import DrugBAN
@@ -125,7 +125,7 @@ def add_promotion(folder: Path) -> None:
     write_json(folder / "metrics.json", {"candidate": {"auroc": {"value": 0.5}}})
     write_json(
         folder / "version.json",
-        {"registered_model": "DrugBAN", "version": 7, "model_sha256": predictor.info.sha256},
+        {"model": "drugban", "model_sha256": predictor.info.sha256},
     )
     seal_export(folder, EXPORTED)
 

@@ -11,6 +11,7 @@ import pytest
 
 from serve.api import PredictionAPI
 from serve.golden import check_golden
+from serve.model_source import Source
 from serve.schemas import (
     DrugInfo,
     DrugTargetPair,
@@ -24,7 +25,7 @@ from serve.scoring import Scorer
 from serve.settings import load_settings
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import ModelError
-from stages.dti.lifecycle.promotion import EXPORTED
+from stages.dti.lifecycle.export import EXPORTED
 from stages.dti.model_files import seal_export
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
@@ -39,7 +40,7 @@ def config() -> ServeConfig:
 
 @pytest.fixture(scope="module")
 def scorer(model_folder: Path, config: ServeConfig) -> Scorer:
-    return Scorer.load(model_folder, config)
+    return Scorer.load(Source(model_folder), config)
 
 
 def known(scorer: Scorer, row: int) -> str:
@@ -120,7 +121,7 @@ def test_two_ids_of_different_proteins(scorer: Scorer) -> None:
 def test_failing_request_fails_alone(
     scorer: Scorer, config: ServeConfig, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    api = PredictionAPI(config, model_folder)
+    api = PredictionAPI(config, Source(model_folder))
     api._scorer = scorer
     direct = Predictor.predict
 
@@ -181,12 +182,8 @@ def test_unreadable_golden_predictions(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("version.json", '{"model_sha256": "ab"}', "lacks 'version'"),
-        (
-            "version.json",
-            '{"model_sha256": "ab", "version": 1, "registered_model": "DrugBAN"}',
-            "of another model",
-        ),
+        ("version.json", "{}", "lacks 'model_sha256'"),
+        ("version.json", '{"model_sha256": "ab"}', "of another model"),
         ("version.json", "[]", "no JSON object"),
         ("metrics.json", "{", "cannot be read"),
         ("metrics.json", None, "metrics.json cannot be read.*exported"),
@@ -207,4 +204,4 @@ def test_folder_that_was_not_exported(
         (folder / name).write_text(content)
     seal_export(folder, [file for file in EXPORTED if (folder / file).exists()])
     with pytest.raises(ModelError, match=message):
-        Scorer.load(folder, config)
+        Scorer.load(Source(folder), config)

@@ -12,7 +12,7 @@ def test_defaults_come_from_conf() -> None:
     settings = load_settings([], {})
     assert settings.serve.model_path == "models/promoted"
     assert settings.serve.host == "127.0.0.1"
-    assert settings.tracking.registered_model == "DrugBAN"
+    assert settings.tracking.registered_model == "drug_target_interaction"
 
 
 def test_override_then_environment() -> None:

@@ -20,7 +20,7 @@ import pytest
 from service_process import Service, running
 
 from serve.schemas import EXAMPLES
-from stages.dti.lifecycle.promotion import EXPORTED
+from stages.dti.lifecycle.export import EXPORTED
 from stages.dti.model_files import seal_export
 from stages.dti.paths import ROOT
 from stages.dti.prediction import Pair
@@ -67,14 +67,15 @@ def assert_same(row: dict[str, Any], predictor: Predictor, pair: Pair) -> None:
     }
 
 
-def test_ready_service_says_so(service: Service) -> None:
+def test_ready_service_says_so(service: Service, model_folder: Path) -> None:
+    exported = json.loads((model_folder / "version.json").read_text())
     answer = httpx.get(f"{service.url}/health")
     assert answer.status_code == 200
     assert answer.json() == {
         "status": "ready",
         "detail": "3 golden predictions came out bit for bit",
         "model_name": "drugban",
-        "model_version": "7",
+        "model_version": exported["model_sha256"][:12],
     }
 
 
@@ -94,7 +95,9 @@ def test_readme_example_is_answered_as_by_the_predictor(
     assert row["known_target_id"] is None  # a receptor, among kinases
     assert (row["drug_seen"], row["target_seen"], row["pair_seen"]) == (False, False, False)
     assert row["score_direction"] == "higher means more likely to interact"
-    assert (row["model_name"], row["model_version"]) == ("drugban", "7")
+    health = httpx.get(f"{service.url}/health").json()
+    names = ("model_name", "model_version")
+    assert [row[name] for name in names] == [health[name] for name in names]
     assert row["interaction"] is (row["probability"] >= row["threshold"])
     probability = row["probability"]
     assert row["confidence"] == (probability if row["interaction"] else 1 - probability)
@@ -215,7 +218,9 @@ def test_model_info_has_no_paths(service: Service, model_folder: Path) -> None:
     answer = httpx.get(f"{service.url}/model/info")
     assert answer.status_code == 200
     info = answer.json()
-    assert info["registered_model"] == "DrugBAN"
+    assert info["sha256"] == json.loads((model_folder / "version.json").read_text())["model_sha256"]
+    assert info["version"] == info["sha256"][:12]
+    assert info["registered"] is None
     assert info["threshold"] == 0.45
     assert (info["train_drugs"], info["train_targets"], info["train_pairs"]) == (20, 12, 80)
     assert info["metrics"] == {"auroc": {"value": 0.5}}

@@ -86,6 +86,13 @@ def test_an_unknown_key_of_a_union_member_names_the_nearest() -> None:
         check(plain(["+model.dropuot=0.3"]))
 
 
+def test_a_pretrained_model_may_have_to_be_beaten() -> None:
+    old = f"+evaluate.pretrained.old={{source: m, sha256: {'0' * 64}}}"
+    check(plain([old, "promote.must_beat=[base_rate,old]"]))
+    with pytest.raises(ConfigError, match="'old' is no baseline"):
+        check(plain(["promote.must_beat=[base_rate,old]"]))
+
+
 def test_compose_writes_nothing_when_the_configuration_is_bad(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

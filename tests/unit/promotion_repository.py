@@ -33,8 +33,10 @@ from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.conformal import coverage_report
 from stages.dti.evaluation.metrics import RANKING, Comparison, counts
 from stages.dti.evaluation.strata import stratify
+from stages.dti.lifecycle.record import Promotion, read_history
 from stages.dti.lifecycle.registry import aliased_version
 from stages.dti.lifecycle.tracking_store import Store, configure
+from stages.dti.lifecycle.transitions import promote_decided
 from stages.dti.models.base import FitContext
 from stages.dti.paths import (
     BASELINES,
@@ -42,6 +44,7 @@ from stages.dti.paths import (
     DECISION,
     EVALUATION,
     METRICS,
+    PRODUCTION,
     PROMOTED,
     ROOT,
     SAMPLE,
@@ -74,6 +77,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "base_rate": CHEAP["base_rate"],
     "nearest_neighbour": CHEAP["nearest_neighbour"],
 }
+REGISTERED = "drug_target_interaction"
 NOT_WORSE = "not worse than the promoted model"
 
 
@@ -144,6 +148,7 @@ def evaluate(root: Path) -> None:
                 }
                 for name in baselines
             },
+            "same_as_candidate": [],
             "test": counts(labels)
             | {"drugs": test["drug_key"].nunique(), "targets": test["target_key"].nunique()},
         },
@@ -175,6 +180,7 @@ def write_pipeline(root: Path) -> None:
     write_json(
         root / VALIDATION_METRICS, {"quality_score": 98.5, "checks_passed": 20, "checks_total": 20}
     )
+    write_json(root / PRODUCTION, {})
     propose(root, "good")
 
 
@@ -200,7 +206,7 @@ class Repository:
         """The registry."""
         return configure(self.tracking)
 
-    def promote(
+    def decide(
         self,
         promote: PromoteConfig = PROMOTE,
         environment: EnvironmentConfig = DEV,
@@ -218,13 +224,25 @@ class Repository:
         )
         return read(paths.outputs / DECISION)
 
-    def production(self) -> int | None:
-        """Return the version in production."""
-        return aliased_version(self.store, "DrugBAN", "production")
+    def promote(
+        self, promote: PromoteConfig = PROMOTE, environment: EnvironmentConfig = DEV
+    ) -> dict[str, Any]:
+        """Run the stage, promote what passed, and return the decision."""
+        decision = self.decide(promote, environment)
+        promote_decided(self.root, environment, self.tracking, "c" * 40)
+        return decision
+
+    def named(self, alias: str) -> int | None:
+        """Return the version that an alias names."""
+        return aliased_version(self.store, REGISTERED, alias)
+
+    def record(self, alias: str = "production") -> list[Promotion]:
+        """Return what is on record."""
+        return read_history(self.root / PRODUCTION, alias)
 
     def versions(self) -> int:
         """Return how many versions are registered."""
-        return len(self.store.client.search_model_versions("name = 'DrugBAN'"))
+        return len(self.store.client.search_model_versions(f"name = '{REGISTERED}'"))
 
     def production_runs(self) -> int:
         """Return how many promotions are on record."""

@@ -64,6 +64,7 @@ EVALUATE = EvaluateConfig(
     calibration_bins=10,
     similarity_edges=[0.0, 0.5, 0.9, 1.0],
     robustness_pairs=40,
+    pretrained={},
 )
 PROMOTE = PromoteConfig(
     metric="auroc",
@@ -219,6 +220,7 @@ def write_model_results(
     metrics = {
         "candidate": {"model": "drugban"} | table("candidate"),
         "baselines": {name: table(name) for name in baselines},
+        "same_as_candidate": [],
         "differences": {
             name: {metric: comparison.difference("candidate", name, metric) for metric in RANKING}
             for name in baselines

@@ -80,6 +80,7 @@ METRICS: dict[str, Any] = {
     "candidate": table(0.8, "logistic_regression"),
     "baselines": {"base_rate": table(0.5)},
     "differences": {"base_rate": {"auroc": DIFFERENCE, "auprc": DIFFERENCE}},
+    "same_as_candidate": [],
     "test": {"n": 100, "prevalence": 0.25, "drugs": 50, "targets": 12},
 }
 
@@ -292,6 +293,57 @@ def test_a_cold_split_makes_no_excuse_for_a_random_one(measured: Measured) -> No
     excuse = "say little about drugs or targets far from train"
     assert excuse in model_card(measured)
     assert excuse not in model_card(cold)
+
+
+def test_a_published_split_is_no_better_excuse(measured: Measured) -> None:
+    published = replace(measured, leakage={**measured.leakage, "kind": "published"})
+    assert "The split is published: its results say little" in model_card(published)
+
+
+def test_every_part_that_holds_pairs_is_told(measured: Measured) -> None:
+    parts = measured.leakage["parts"]
+    adapted = parts | {"adapt": parts["test"], "unused": parts["test"] | {"pairs": 7}}
+    card = model_card(replace(measured, leakage={**measured.leakage, "parts": adapted}))
+    assert "| adapt | 80 | 40 | 12 | 20 |\n| unused | 7 | 40 | 12 | 20 |" in card
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"inclusive": False}, "interacts if < 100 nM, does not if > 10,000 nM"),
+        (
+            {"stronger": "higher", "positive_threshold": 8, "negative_threshold": 5, "unit": "pKd"},
+            "interacts if ≥ 8 pKd, does not if ≤ 5 pKd",
+        ),
+        ({"negative_threshold": 100, "inclusive": False}, "| interacts if < 100 nM |"),
+    ],
+)
+def test_the_label_rule_in_words(measured: Measured, changes: dict[str, Any], words: str) -> None:
+    source = measured.dataset.sources["assays"]
+    rule = source.label.model_copy(update=changes)
+    dataset = DatasetConfig(sources={"assays": source.model_copy(update={"label": rule})})
+    assert words in model_card(replace(measured, dataset=dataset))
+
+
+def test_a_baseline_that_is_the_model_or_was_tested_on_fewer_pairs_says_so(
+    measured: Measured,
+) -> None:
+    before = table(0.7) | {"n": 60}
+    baselines = {"base_rate": table(0.5), "linear": table(0.8), "before": before}
+    metrics = METRICS | {"baselines": baselines, "same_as_candidate": ["linear"]}
+    card = model_card(replace(measured, metrics=metrics))
+    assert "| linear (the same as this model) | 0.800" in card
+    assert "| before (on 60 of the pairs) | 0.700" in card
+    assert "| base_rate | 0.500" in card
+
+
+def test_a_refusal_is_told_check_by_check(measured: Measured) -> None:
+    check = replace(measured.decision.checks[0], passed=False, reason="too low")
+    card = model_card(replace(measured, decision=replace(measured.decision, checks=(check,))))
+    assert "| floor | failed | too low |" in card
+    assert "| not worse than the promoted model | does not apply | no model was" in model_card(
+        measured
+    )
 
 
 def test_the_same_facts_give_the_same_bytes(measured: Measured) -> None:

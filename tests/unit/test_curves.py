@@ -29,6 +29,7 @@ CONFIG = EvaluateConfig(
     calibration_bins=10,
     similarity_edges=[0.0, 0.5, 1.0],
     robustness_pairs=0,
+    pretrained={},
 )
 
 

@@ -71,7 +71,8 @@ def test_writes_the_promised_files_and_no_others(outputs: Path) -> None:
 
 
 def test_metrics_file_has_its_shape(metrics: dict[str, Any], predictions: pd.DataFrame) -> None:
-    assert set(metrics) == {"candidate", "baselines", "differences", "test"}
+    assert set(metrics) == {"candidate", "baselines", "differences", "same_as_candidate", "test"}
+    assert metrics["same_as_candidate"] == []
     assert metrics["candidate"]["model"] == "logistic_regression"
     assert set(metrics["baselines"]) == {"base_rate", "nearest_neighbour"}
     assert metrics["test"] == {

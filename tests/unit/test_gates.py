@@ -23,6 +23,7 @@ PROMOTE = PromoteConfig(
 DEV = EnvironmentConfig(name="dev", alias="production", promotion="automatic")
 PROD = EnvironmentConfig(name="prod", alias="production", promotion="refuse")
 SHA = "a" * 64
+NOT_WORSE = "not worse than the promoted model"
 
 
 def entry(value: float | None, width: float | None = 0.03) -> dict[str, float | None]:
@@ -52,6 +53,7 @@ def metrics(
             )
             for name, value in values.items()
         },
+        "same_as_candidate": [],
         "test": {"n": 500, "prevalence": 0.3, "drugs": 100, "targets": 20},
     }
 
@@ -85,9 +87,9 @@ def check(decision: Decision, name: str) -> Check:
     return found
 
 
-def test_good_candidate_is_promoted_and_the_decision_says_why() -> None:
+def test_good_candidate_passes_and_the_decision_says_why() -> None:
     decision = judge()
-    assert decision.verdict == "promoted"
+    assert decision.verdict == "passed"
     assert decision.gate_passed
     assert [item.name for item in decision.checks] == [
         "floor",
@@ -100,12 +102,13 @@ def test_good_candidate_is_promoted_and_the_decision_says_why() -> None:
     )
     assert check(decision, "beats nearest_neighbour").observed == 0.05
     assert check(decision, "not worse than the promoted model").passed is None
-    assert "promoted to production" in decision.summary
+    assert decision.summary.startswith("drugban passes the gate: every check that applies passed.")
+    assert "promoted" not in decision.summary
 
 
 def test_strongest_baseline_is_told_though_it_decides_nothing() -> None:
     decision = judge()
-    assert decision.verdict == "promoted"
+    assert decision.verdict == "passed"
     strongest = decision.strongest_baseline
     assert strongest is not None
     assert strongest["name"] == "gradient_boosting"
@@ -128,6 +131,13 @@ def test_strongest_baseline_in_words(baseline: float, words: str) -> None:
     assert words in strongest["words"]
 
 
+def test_an_interval_that_includes_0_is_no_difference() -> None:
+    ahead = metrics(base_rate=0.5, nearest_neighbour=0.6, gradient_boosting=0.84)
+    strongest = judge(ahead).strongest_baseline
+    assert strongest is not None
+    assert strongest["words"].startswith("about equal to gradient_boosting: AUROC +0.010")
+
+
 def test_no_interval_and_no_baseline() -> None:
     strongest = judge(metrics(width=None)).strongest_baseline
     assert strongest is not None
@@ -135,7 +145,37 @@ def test_no_interval_and_no_baseline() -> None:
     alone = metrics() | {"baselines": {}, "differences": {}}
     decision = judge(alone, must_beat=[])
     assert decision.strongest_baseline is None
-    assert decision.verdict == "promoted"
+    assert decision.verdict == "passed"
+
+
+def test_the_gate_may_judge_by_auprc() -> None:
+    measured = metrics()
+    measured["candidate"]["auprc"] = entry(0.6)
+    for name, value in (("nearest_neighbour", 0.55), ("gradient_boosting", 0.62)):
+        measured["baselines"][name]["auprc"] = entry(value)
+        measured["differences"][name]["auprc"] = entry(round(0.6 - value, 6))
+    decision = judge(measured, metric="auprc", floor=0.5, must_beat=["nearest_neighbour"])
+    assert decision.verdict == "passed"
+    assert decision.candidate["value"] == 0.6
+    assert check(decision, "floor").reason == "AUPRC 0.600 is at or above the floor 0.500"
+    assert check(decision, "beats nearest_neighbour").observed == 0.05
+    assert "AUPRC -0.020" in decision.summary
+    before = previous(0.85, 0.85)
+    assert check(judge(measured, before, metric="auprc"), NOT_WORSE).reason.startswith("AUPRC")
+
+
+def test_the_decision_repeats_what_it_was_made_from() -> None:
+    before = previous(0.85, 0.85)
+    plain = judge(before=before, environment=PROD).to_dict()
+    assert plain["environment"] == PROD.model_dump()
+    assert plain["previous"]["model_sha256"] == "b" * 64
+    assert plain["candidate"] == {
+        "model": "drugban",
+        "model_sha256": SHA,
+        "n": 500,
+        "prevalence": 0.3,
+        **entry(0.85),
+    }
 
 
 def test_below_the_floor_is_refused() -> None:
@@ -143,7 +183,7 @@ def test_below_the_floor_is_refused() -> None:
     assert decision.verdict == "refused"
     assert check(decision, "floor").passed is False
     assert "AUROC 0.850 is below the floor 0.860" in decision.summary
-    assert judge(floor=0.85).verdict == "promoted"
+    assert judge(floor=0.85).verdict == "passed"
 
 
 def test_baseline_that_is_not_beaten_refuses() -> None:
@@ -155,7 +195,7 @@ def test_baseline_that_is_not_beaten_refuses() -> None:
 
 
 def test_margin_must_be_exceeded() -> None:
-    assert judge(must_beat_margin=0.049).verdict == "promoted"
+    assert judge(must_beat_margin=0.049).verdict == "passed"
     assert judge(must_beat_margin=0.05).verdict == "refused"
 
 
@@ -177,16 +217,68 @@ def test_loss_to_the_previous_model_beyond_the_margin_refuses() -> None:
         "within the allowed loss of 0.010; both were evaluated on the same data and split",
     )
     assert refused.verdict == "refused"
-    assert judge(before=previous(0.7, 0.85)).verdict == "promoted"
+    assert judge(before=previous(0.7, 0.85)).verdict == "passed"
 
 
-@pytest.mark.parametrize("before", [previous(None, 0.9), previous(None, None, "none")])
+@pytest.mark.parametrize(
+    "before", [previous(None, 0.9), previous(0.9, None), previous(None, None, "none")]
+)
 def test_previous_model_that_cannot_be_compared_does_not_block(before: PreviousComparison) -> None:
     decision = judge(before=before)
-    assert decision.verdict == "promoted"
+    assert decision.verdict == "passed"
     found = check(decision, "not worse than the promoted model")
     assert found.passed is None
     assert "not compared" in found.reason
+
+
+def test_the_strongest_baseline_is_the_one_that_the_candidate_exceeds_least() -> None:
+    measured = metrics(base_rate=0.5, nearest_neighbour=0.8, before=0.9)
+    measured["baselines"]["before"]["n"] = 300
+    measured["differences"]["before"]["auroc"] = entry(0.08)  # 0.98 on its own 300 pairs
+    strongest = judge(measured).strongest_baseline
+    assert strongest is not None
+    assert strongest["name"] == "nearest_neighbour"
+
+
+def test_a_baseline_tested_on_fewer_pairs_says_so() -> None:
+    measured = metrics(base_rate=0.5, nearest_neighbour=0.6, before=0.9)
+    measured["baselines"]["before"]["n"] = 300
+    measured["differences"]["before"]["auroc"] = entry(0.04)
+    decision = judge(measured, must_beat=["before"])
+    assert check(decision, "beats before") == Check(
+        "beats before",
+        0.04,
+        0.0,
+        True,
+        "AUROC 0.940 against 0.900: +0.040, which is more than 0.000, on the 300 of 500 test "
+        "pairs that before can be tested on",
+    )
+    assert decision.strongest_baseline is not None
+    assert decision.strongest_baseline["name"] == "before"
+    assert decision.strongest_baseline["words"].endswith(
+        "on the 300 of 500 test pairs that before can be tested on"
+    )
+
+
+def test_a_candidate_that_is_a_baseline_is_compared_with_the_others() -> None:
+    measured = metrics(0.851, base_rate=0.5, nearest_neighbour=0.8, gradient_boosting=0.851)
+    measured["candidate"]["model"] = "gradient_boosting"
+    del measured["differences"]["gradient_boosting"]
+    measured["same_as_candidate"] = ["gradient_boosting"]
+    decision = judge(measured, must_beat=["gradient_boosting", "nearest_neighbour"])
+    assert decision.verdict == "passed"
+    assert check(decision, "beats gradient_boosting") == Check(
+        "beats gradient_boosting", None, 0.0, None, "gradient_boosting is the candidate itself"
+    )
+    assert decision.strongest_baseline is not None
+    assert decision.strongest_baseline["name"] == "nearest_neighbour"
+    assert "better than nearest_neighbour: AUROC +0.051" in decision.summary
+
+    alone = metrics(0.8, gradient_boosting=0.8) | {"same_as_candidate": ["gradient_boosting"]}
+    alone["differences"] = {}
+    decision = judge(alone, must_beat=[])
+    assert decision.strongest_baseline is None
+    assert decision.verdict == "passed"
 
 
 def test_undefined_metric_is_refused() -> None:

@@ -29,6 +29,7 @@ CONFIG = EvaluateConfig(
     calibration_bins=BINS,
     similarity_edges=[0.0, 1.0],
     robustness_pairs=0,
+    pretrained={},
 )
 
 

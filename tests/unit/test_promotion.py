@@ -1,4 +1,4 @@
-"""The promote stage on measured kinase pairs: what it exports, and that it mends what was lost."""
+"""The promote stage on measured kinase pairs: what it exports and registers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose,
 from written_files import files_below
 
 from stages.dti.errors import DataError, ModelError
-from stages.dti.lifecycle import registry
-from stages.dti.lifecycle.promotion import CARD, VERSION, WRITTEN_HERE
+from stages.dti.lifecycle.export import CARD, VERSION, WRITTEN_HERE
 from stages.dti.lifecycle.pyfunc import PredictorModel
 from stages.dti.lifecycle.registry import fetch
 from stages.dti.model_files import FILES, verify_folder
@@ -33,10 +32,10 @@ from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
 
 
-def test_first_promotion_exports_registers_and_explains(repository: Repository) -> None:
-    decision = repository.promote()
+def test_a_candidate_that_passes_is_exported_and_explained(repository: Repository) -> None:
+    decision = repository.decide()
     root = repository.root
-    assert decision["verdict"] == "promoted"
+    assert decision["verdict"] == "passed"
     assert check(decision, NOT_WORSE)["reason"] == "no model was promoted before"
     exported = files_below(root / PROMOTED)
     candidate = files_below(root / CANDIDATE)
@@ -46,20 +45,16 @@ def test_first_promotion_exports_registers_and_explains(repository: Repository) 
     assert verify_folder(root / PROMOTED) == verify_folder(root / CANDIDATE)
     assert exported["metrics.json"] == (root / METRICS).read_bytes()
     assert read(root / PROMOTED / VERSION) == {
-        "registered_model": "DrugBAN",
-        "version": 1,
         "model": "logistic_regression",
         "model_sha256": verify_folder(root / CANDIDATE),
-        "previous": None,
     }
-    assert repository.production() == 1
     assert decision["strongest_baseline"]["words"] in exported[CARD].decode()
     for text in (json.dumps(decision), exported[CARD].decode(), exported[VERSION].decode()):
         assert str(root) not in text
 
 
 def test_golden_predictions_are_those_of_the_export_to_the_last_bit(repository: Repository) -> None:
-    repository.promote()
+    repository.decide()
     golden = read(repository.root / PROMOTED / "golden.json")["pairs"]
     assert len(golden) == PROMOTE.golden_pairs
     pairs = [Pair(smiles=row["smiles"], sequence=row["sequence"]) for row in golden]
@@ -78,7 +73,9 @@ def test_registered_model_loads_by_its_alias_without_pickle(
     repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository.promote()
-    fetched = fetch(repository.store, "models:/DrugBAN@production", tmp_path)
+    fetched = fetch(
+        repository.store, "models:/drug_target_interaction@production", tmp_path
+    ).export.folder
     files = files_below(fetched)
     del files["MLmodel"]
     assert files == files_below(repository.root / PROMOTED)
@@ -89,7 +86,7 @@ def test_registered_model_loads_by_its_alias_without_pickle(
     mlflow.set_tracking_uri(repository.tracking.uri)
     mlflow.set_registry_uri(repository.tracking.uri)
     try:
-        model = mlflow.pyfunc.load_model("models:/DrugBAN@production")
+        model = mlflow.pyfunc.load_model("models:/drug_target_interaction@production")
     finally:
         mlflow.set_tracking_uri(before[0])
         mlflow.set_registry_uri(before[1])
@@ -109,23 +106,30 @@ def test_registered_model_loads_by_its_alias_without_pickle(
         PredictorModel(Predictor.load(fetched)).predict(table[["sequence"]])
 
 
-def test_running_again_changes_nothing(repository: Repository) -> None:
-    repository.promote()
+def test_the_outputs_know_nothing_of_the_registry(repository: Repository) -> None:
+    repository.decide()
     before, runs = repository.written(), repository.production_runs()
-    repository.promote()
+    repository.decide()
     assert repository.written() == before
-    assert repository.versions() == 1
-    assert repository.production_runs() == runs
+    assert (repository.versions(), repository.production_runs()) == (1, runs)
+
+    propose(repository.root, "other")
+    repository.decide()  # takes the next version number
+    propose(repository.root, "good")
+    repository.new_registry()
+    repository.decide()
+    assert repository.written() == before
 
 
 def test_registry_gives_back_what_is_exported_after_a_change_of_the_stage(
     repository: Repository, tmp_path: Path
 ) -> None:
-    repository.promote()
-    repository.promote(PROMOTE.model_copy(update={"golden_pairs": 2}))
+    repository.decide()
+    repository.decide(PROMOTE.model_copy(update={"golden_pairs": 2}))
     assert repository.versions() == 1
     assert len(read(repository.root / PROMOTED / "golden.json")["pairs"]) == 2
-    files = files_below(fetch(repository.store, "models:/DrugBAN@production", tmp_path))
+    uri = "models:/drug_target_interaction@challenger"
+    files = files_below(fetch(repository.store, uri, tmp_path).export.folder)
     del files["MLmodel"]
     assert files == files_below(repository.root / PROMOTED)
 
@@ -133,55 +137,10 @@ def test_registry_gives_back_what_is_exported_after_a_change_of_the_stage(
 def test_two_clean_repositories_write_the_same_bytes(
     repository: Repository, pipeline: Path, empty_store: Path, tmp_path: Path
 ) -> None:
-    repository.promote()
+    repository.decide()
     other = Repository(Path(shutil.copytree(pipeline, tmp_path / "clone")), empty_store)
-    other.promote()
+    other.decide()
     assert other.written() == repository.written()
-
-
-def test_lost_registry_is_filled_from_the_promoted_folder(repository: Repository) -> None:
-    repository.promote()
-    before = repository.written()
-    repository.new_registry()
-    repository.promote()
-    assert repository.written() == before
-    assert repository.production() == 1
-
-    repository.new_registry()
-    propose(repository.root, "other")
-    repository.promote(PROMOTE.model_copy(update={"max_loss_to_previous": 0.5}))
-    assert repository.production() == 2
-    assert repository.versions() == 2
-    tags = repository.store.client.get_model_version("DrugBAN", "2").tags
-    assert tags["previous_version"] == "1"
-
-
-def test_lost_folder_is_taken_from_the_registry(repository: Repository) -> None:
-    repository.promote()
-    exported = files_below(repository.root / PROMOTED)
-    shutil.rmtree(repository.root / PROMOTED)
-    propose(repository.root, "base_rate")
-    decision = repository.promote()
-    assert decision["verdict"] == "refused"
-    assert decision["previous"]["basis"] == "recorded"
-    assert files_below(repository.root / PROMOTED) == exported
-
-
-def test_killed_before_the_alias_moved_it_is_finished_by_the_next_run(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def killed(*_arguments: object) -> bool:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(registry, "promote", killed)
-        with pytest.raises(KeyboardInterrupt):
-            repository.promote()
-    assert repository.production() is None
-    decision = repository.promote()
-    assert decision["previous"] is None
-    assert repository.production() == 1
-    assert repository.versions() == 1
 
 
 def other_scores(root: Path) -> None:
@@ -213,27 +172,28 @@ def no_leakage_report(root: Path) -> None:
         (no_leakage_report, DataError, "leakage.json does not exist"),
     ],
 )
-def test_damaged_input_is_an_error_and_promotes_nothing(
+def test_damaged_input_is_an_error_and_changes_nothing(
     damage: Callable[[Path], None], error: type[Exception], message: str, repository: Repository
 ) -> None:
-    repository.promote()
+    repository.decide()
     before = repository.written()
     propose(repository.root, "other")
     damage(repository.root)
     with pytest.raises(error, match=message):
-        repository.promote(PROMOTE.model_copy(update={"max_loss_to_previous": 0.5}))
+        repository.decide(PROMOTE.model_copy(update={"max_loss_to_previous": 0.5}))
     assert repository.written() == before
     assert repository.versions() == 1
     assert sorted(path.name for path in (repository.root / "models").iterdir()) == [
         "baselines",
         "candidate",
+        "production.json",
         "promoted",
         "trained",
     ]
 
 
 def test_card_holds_the_counts_of_the_reports(repository: Repository) -> None:
-    repository.promote()
+    repository.decide()
     card = (repository.root / PROMOTED / CARD).read_text()
     prepared = read(repository.root / PREPARE_METRICS)
     assert f"{prepared['pairs']:,} pairs of {prepared['drugs']:,} drugs" in card

@@ -16,6 +16,7 @@ from stages.dti.lifecycle.provenance import (
     file_sha256,
     folder_sha256,
     git_commit,
+    uncommitted,
 )
 from stages.dti.paths import Paths
 from stages.dti.training.checkpoint import checkpoint_folder
@@ -92,5 +93,14 @@ def test_commit_and_whether_the_code_differs_from_it(tmp_path: Path) -> None:
     assert not state.dirty
     (tmp_path / "dvc.lock").write_text("written while the stages run")
     assert not git_commit(tmp_path).dirty
+    assert uncommitted(tmp_path, ["stages", "dvc.lock"]) == ["dvc.lock"]
     (tmp_path / "stages/code.py").write_text("x = 2\n")
     assert git_commit(tmp_path).dirty
+    (tmp_path / "stages/new name.py").write_text("")
+    git("add", "dvc.lock")
+    assert uncommitted(tmp_path, ["stages", "dvc.lock"]) == [
+        "dvc.lock",
+        "stages/code.py",
+        "stages/new name.py",
+    ]
+    assert uncommitted(tmp_path, ["conf"]) == []

@@ -38,9 +38,10 @@ def test_every_link_of_the_contents_leads_somewhere(html: str) -> None:
 
 def test_the_headline_is_the_decision(html: str, results: Path) -> None:
     decision = json.loads((results / DECISION).read_text(encoding="utf-8"))
-    assert decision["verdict"] == "promoted"
+    assert decision["verdict"] == "passed"
     header = html[html.index('id="summary"') : html.index('id="decision"')]
-    assert "Promoted to production" in header
+    assert "Passed by the gate" in header
+    assert "romoted to" not in header
     assert f"{decision['candidate']['value']:.3f}" in header
     assert f"{decision['candidate']['low']:.3f} to {decision['candidate']['high']:.3f}" in header
     assert "gradient boosting" in header
@@ -125,7 +126,7 @@ def test_a_refusal_without_any_model_is_reported(tmp_path: Path) -> None:
     write_text(tmp_path / PROMOTED / "NO_MODEL.md", "# No model\n\nNo model was ever promoted.\n")
     page = report(tmp_path)
     assert "Refused by the gate" in page
-    assert "No model is promoted" in page
+    assert "No model is in production" in page
     assert "No model was ever promoted." in page
 
 
@@ -134,7 +135,7 @@ def test_a_refusal_beside_a_promoted_model_says_that_it_stays(results_copy: Path
         results_copy / DECISION,
         lambda decision: decision.update(verdict="refused", gate_passed=False),
     )
-    assert "The model promoted before stays in service." in report(results_copy)
+    assert "The model in production stays there." in report(results_copy)
 
 
 def test_an_environment_that_promotes_nothing_is_told_apart(results_copy: Path) -> None:
@@ -142,7 +143,7 @@ def test_an_environment_that_promotes_nothing_is_told_apart(results_copy: Path) 
         results_copy / DECISION,
         lambda decision: decision.update(verdict="refused", gate_passed=True),
     )
-    assert "Gate passed, not promoted" in report(results_copy)
+    assert "Gate passed, but refused in dev" in report(results_copy)
 
 
 def test_a_model_without_steps_has_no_curves(results_copy: Path) -> None:

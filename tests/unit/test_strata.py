@@ -21,6 +21,7 @@ CONFIG = EvaluateConfig(
     calibration_bins=10,
     similarity_edges=[0.0, 0.3, 0.5, 0.7, 1.0],
     robustness_pairs=0,
+    pretrained={},
 )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,8 @@ from stages.dti.atomic import write_json
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DtiError
 from stages.dti.lifecycle import tracking_uri as uri_module
-from stages.dti.lifecycle.provenance import folder_sha256, git_commit
+from stages.dti.lifecycle.export import Export
+from stages.dti.lifecycle.provenance import git_commit
 from stages.dti.lifecycle.registry import fetch, promote, register
 from stages.dti.lifecycle.tracking import (
     flat_metrics,
@@ -123,6 +126,22 @@ def test_evaluation_names_the_run_that_trained_the_model(tracking: TrackingConfi
     )
     assert evaluation.data.tags["training_run_id"] == run.run_id
     assert evaluation.data.metrics == {"auroc": 0.9}
+
+
+def test_test_metrics_stand_with_the_run_that_trained(tracking: TrackingConfig) -> None:
+    sha256 = "d" * 64
+    with training_run(tracking, "baseline", "m", params={}, data_hashes={}) as run:
+        run.log_metrics({"val_auroc": 0.8})
+        run.set_tag(MODEL_TAG, sha256)
+    log_evaluation(tracking, "m", sha256, {"auroc": {"value": 0.9, "low": 0.85}, "n": 40})
+    trained = configure(tracking).client.get_run(run.run_id)
+    assert trained.data.metrics == {
+        "val_auroc": 0.8,
+        "test.auroc": 0.9,
+        "test.auroc.low": 0.85,
+        "test.n": 40,
+    }
+    assert trained.info.status == "FINISHED"
 
 
 def test_run_of_a_killed_process_does_not_stay_running(tracking: TrackingConfig) -> None:
@@ -252,6 +271,23 @@ def test_file_that_is_no_database_is_refused(
     assert broken.read_text().startswith("not a database")
 
 
+def test_a_locked_database_says_who_holds_it_and_advises_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking = tracking_at(f"sqlite:///{tmp_path}/mlflow.db")
+    configure(tracking)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DtiError, match="database is locked") as caught:
+            configure(tracking)
+    message = str(caught.value)
+    assert "another process is writing to it" in message
+    assert f"fuser {tmp_path}/mlflow.db" in message
+    assert "MLFLOW_TRACKING_URI" not in message
+    configure(tracking)
+
+
 def test_flat_names() -> None:
     assert flat_params({"a": {"b": 1, "c": {"d": None}}, "e": "x"}) == {
         "a.b": "1",
@@ -332,15 +368,10 @@ def test_the_same_against_a_server(
 
     folder = tmp_path / "model"
     folder.mkdir()
+    (folder / "model.json").write_text("{}")
     (folder / "weights.json").write_text("[1]")
-    sha256 = folder_sha256(folder)
-    number = register(store, "DrugBAN", folder, sha256, {"auroc": 0.8})
-    version = {
-        "registered_model": "DrugBAN",
-        "version": number,
-        "model_sha256": sha256,
-        "previous": None,
-    }
-    assert promote(store, version, "production", {"summary": "m is promoted."})
-    fetched = fetch(store, "models:/DrugBAN@production", tmp_path / "fetched")
-    assert (fetched / "weights.json").read_text() == "[1]"
+    export = Export(folder, verify_folder(folder))
+    number = register(store, "task", "m", export, {"auroc": 0.8})
+    assert promote(store, "task", number, "production", {"summary": "m passes the gate."}, None)
+    fetched = fetch(store, "models:/task@production", tmp_path / "fetched").export
+    assert (fetched.folder / "weights.json").read_text() == "[1]"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow.entities import Run
 from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 
 from stages import baselines, train
@@ -19,6 +20,7 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.lifecycle.provenance import file_sha256, folder_sha256
+from stages.dti.lifecycle.tracking_store import Experiment, configure
 from stages.dti.model_files import verify_folder
 from stages.dti.paths import (
     BASELINES,
@@ -47,8 +49,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_tables(tmp_path)
     write_features(tmp_path)
     (tmp_path / VALIDATION).mkdir(parents=True)
-    (tmp_path / VALIDATION / "validation.json").write_text("{}")
-    (tmp_path / VALIDATION_METRICS).write_text("{}")
+    (tmp_path / VALIDATION / "validation.json").write_text('{"verdict": "good"}')
+    (tmp_path / VALIDATION_METRICS).write_text('{"quality_score": 98.5}')
     return tmp_path
 
 
@@ -107,6 +109,20 @@ def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root:
     assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
     tags = dict(database.execute("select key, value from tags").fetchall())
     assert tags["model_sha256"] == verify_folder(root / CANDIDATE)
+    assert tags["dataset"] == "kiba_sample"
+
+    (logged,) = runs_of(root, "training")
+    assert logged.data.metrics["val_auprc"] == metrics["val_auprc"]
+    assert logged.data.params["trainer.monitor"] == DEFAULTS["trainer"]["monitor"]
+
+
+def test_the_validation_report_lies_with_the_training_run(root: Path, tmp_path: Path) -> None:
+    start_train(root, DEFAULTS["baselines"]["base_rate"])
+    (logged,) = runs_of(root, "training")
+    client = configure(tracking(root)).client
+    for report in (VALIDATION_METRICS, VALIDATION / "validation.json"):
+        file = client.download_artifacts(logged.info.run_id, report.name, str(tmp_path))
+        assert Path(file).read_bytes() == (root / report).read_bytes()
 
 
 def test_the_fits_of_an_ensemble_are_reported_one_by_one(root: Path) -> None:
@@ -175,6 +191,24 @@ def test_baselines_writes_one_folder_each(root: Path) -> None:
     )
     assert {path.name for path in (root / BASELINES).iterdir()} == set(chosen)
     assert Predictor.load(root / BASELINES / "similarity_vote").info.name == "similarity_vote"
+
+    logged = {run.info.run_name: run.data for run in runs_of(root, "baseline")}
+    assert set(logged) == set(chosen)
+    assert runs_of(root, "training") == []
+    for name, data in logged.items():
+        assert data.tags["model_sha256"] == verify_folder(root / BASELINES / name)
+        assert data.tags["dataset"] == "kiba_sample"
+        assert data.params["model.name"] == name
+        assert data.params["train.threads"] == "1"
+        assert data.params[f"data_sha256.{SPLITS.as_posix()}"] == file_sha256(root / SPLITS)
+        measured = Predictor.load(root / BASELINES / name).content.validation_metrics
+        assert {key: data.metrics[key] for key in measured} == measured
+
+
+def runs_of(root: Path, experiment: Experiment) -> list[Run]:
+    """Return the runs of one of the four experiments."""
+    store = configure(tracking(root))
+    return list(store.client.search_runs([store.experiment_id(experiment)]))
 
 
 def test_a_neural_model_is_no_baseline(root: Path) -> None:

@@ -10,6 +10,6 @@ def tracking_at(uri: str, *, system_metrics: bool = False) -> TrackingConfig:
     return TrackingConfig(
         uri=uri,
         experiment_prefix="test",
-        registered_model="DrugBAN",
+        registered_model="drug_target_interaction",
         system_metrics=system_metrics,
     )

@@ -20,7 +20,8 @@ class EnvironmentConfig(Section):
         description="the registry alias that promotion moves; not latest, v1, v2, …: MLflow's own",
     )
     promotion: Literal["automatic", "refuse"] = Field(
-        description="refuse: the gate is evaluated and recorded, but nothing is promoted"
+        description="automatic: the gate alone decides whether `make promote` may promote; "
+        "refuse: the gate is evaluated and recorded, but nothing is promoted"
     )
 
     @field_validator("alias")

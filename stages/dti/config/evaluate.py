@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from stages.dti.config.base import Fraction, Section, Seed
+
+
+class PretrainedConfig(Section):
+    """A model trained elsewhere, that stands beside the candidate as a baseline does.
+
+    Its hash makes it an input that the parameters declare: with other files under the same name
+    the stage fails instead of measuring them.
+    """
+
+    source: str = Field(
+        min_length=1,
+        description="a model folder, relative to the repository, or models:/NAME@alias",
+    )
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the model's own files")
 
 
 class EvaluateConfig(Section):
@@ -26,6 +40,10 @@ class EvaluateConfig(Section):
         ge=0,
         le=1_000_000,
         description="test pairs, at most, on which changed inputs are tried; 0: none",
+    )
+
+    pretrained: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], PretrainedConfig] = Field(
+        description="models to compare with that the pipeline does not train, by name"
     )
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ def broken_rules(config: Configuration) -> Iterator[str]:
     for rule in (
         _baselines,
         _gate,
+        _pretrained,
         _adaptation,
         _embeddings,
         _snapshots,
@@ -42,12 +43,18 @@ def _baselines(config: Configuration) -> Iterator[str]:
 
 
 def _gate(config: Configuration) -> Iterator[str]:
-    baselines = config.baselines.root
+    compared = [*config.baselines.root, *config.evaluate.pretrained]
     for name, times in Counter(config.promote.must_beat).items():
-        if name not in baselines:
-            yield f"promote.must_beat: {name!r} is no baseline{nearest(name, baselines)}"
+        if name not in compared:
+            yield f"promote.must_beat: {name!r} is no baseline{nearest(name, compared)}"
         if times > 1:
             yield f"promote.must_beat: {name!r} is named {times} times"
+
+
+def _pretrained(config: Configuration) -> Iterator[str]:
+    for name in config.evaluate.pretrained:
+        if name in config.baselines.root or name == "candidate":
+            yield f"evaluate.pretrained.{name}: another model has that name; choose another"
 
 
 def _adaptation(config: Configuration) -> Iterator[str]:

@@ -29,7 +29,7 @@ class Measured:
         prepare, leakage, validation, training, metrics, strata: the reports of these names, as
             JSON objects.
         confidence: of the intervals in the reports.
-        decision: why it was promoted.
+        decision: of the gate, which it passed.
     """
 
     model: ModelFolder
@@ -51,8 +51,8 @@ def model_card(measured: Measured) -> str:
         f"# Model card: {name}",
         "A drug–target interaction model: from a drug's SMILES and a protein's sequence it gives "
         "a score (0 to 1, higher = more likely to interact), a calibrated probability, and yes or "
-        "no at a stored threshold. It was promoted by the gate of this repository, and every "
-        "number below was measured by its pipeline.",
+        "no at a stored threshold. It passed the gate of this repository, and every number below "
+        "was measured by its pipeline.",
         "## Intended use\n\n"
         "Ranking and triage of drug–target pairs for laboratory follow-up, near the chemistry and "
         "the proteins that it was trained on; each prediction says how near. It is a research "
@@ -187,7 +187,8 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def _results(measured: Measured) -> str:
     metrics = measured.metrics
     candidate = metrics["candidate"]
-    tables = {f"**{candidate['model']} (this model)**": candidate, **metrics["baselines"]}
+    named = {_baseline(name, metrics): table for name, table in metrics["baselines"].items()}
+    tables = {f"**{candidate['model']} (this model)**": candidate, **named}
     rows = [
         (name, *(with_interval(table[metric]) for metric in TITLES))
         for name, table in tables.items()
@@ -207,6 +208,14 @@ def _results(measured: Measured) -> str:
         lines.append(f"Strongest baseline by {label}: {strongest['words']}.")
     lines.append(_prediction_sets(candidate["conformal"]))
     return "\n\n".join(lines)
+
+
+def _baseline(name: str, metrics: Mapping[str, Any]) -> str:
+    """Return what a baseline is called in the table, with what sets it apart from the others."""
+    if name in metrics["same_as_candidate"]:
+        return f"{name} (the same as this model)"
+    pairs = metrics["baselines"][name]["n"]
+    return name if pairs == metrics["test"]["n"] else f"{name} (on {pairs:,} of the pairs)"
 
 
 def _prediction_sets(conformal: Mapping[str, Any]) -> str:

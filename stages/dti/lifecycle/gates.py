@@ -1,4 +1,7 @@
-"""The gate: may a candidate replace the promoted model? Pure functions of measured numbers."""
+"""The gate: may a candidate be promoted? Pure functions of measured numbers.
+
+A candidate that passes is not yet promoted: that is an act of its own (``transitions.py``).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,6 @@ from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.errors import ConfigError, nearest
 from stages.dti.evaluation.metrics import RANKING, TITLES
-
-TOLERANCE = 1e-9
-"""Reported metrics are rounded decimals; their difference is not exact in binary."""
 
 LABELS = {metric: TITLES[metric] for metric in RANKING}
 
@@ -64,14 +64,15 @@ class Decision:
     """What the gate says, and why.
 
     Attributes:
-        verdict: ``promoted``, or ``refused``.
+        verdict: ``passed``: the candidate may be promoted; or ``refused``.
         gate_passed: every check that applies passed; in an environment that refuses promotion
             the verdict is ``refused`` all the same.
-        strongest_baseline: the best baseline by the metric, with the paired difference of the
-            candidate to it; it is told whether or not it decides anything.
+        strongest_baseline: of the baselines that are not the candidate itself the one that it
+            exceeds least, or is exceeded by most, with the paired difference; it is told whether
+            or not it decides anything.
     """
 
-    verdict: Literal["promoted", "refused"]
+    verdict: Literal["passed", "refused"]
     gate_passed: bool
     summary: str
     metric: str
@@ -96,7 +97,8 @@ def decide(
     """Judge the candidate by ``reports/metrics.json`` and the model promoted before.
 
     Args:
-        metrics: what ``evaluate`` wrote: ``candidate``, ``baselines``, ``differences``, ``test``.
+        metrics: what ``evaluate`` wrote: ``candidate``, ``baselines``, ``differences`` (to every
+            baseline but those of ``same_as_candidate``), ``same_as_candidate``, ``test``.
         model_sha256: of the candidate's folder.
         previous: ``None`` when no model was promoted before.
 
@@ -107,16 +109,16 @@ def decide(
     value = candidate[promote.metric]["value"]
     checks = [
         _floor(value, promote),
-        *(_beats(value, name, metrics["baselines"], promote) for name in promote.must_beat),
+        *(_beats(name, metrics, promote) for name in promote.must_beat),
         _not_worse(previous, promote),
     ]
     gate_passed = all(check.passed is not False for check in checks)
-    promoted = gate_passed and environment.promotion == "automatic"
+    passed = gate_passed and environment.promotion == "automatic"
     strongest = _strongest_baseline(metrics, promote.metric)
     return Decision(
-        verdict="promoted" if promoted else "refused",
+        verdict="passed" if passed else "refused",
         gate_passed=gate_passed,
-        summary=_summary(candidate["model"], checks, promoted, environment, strongest),
+        summary=_summary(candidate["model"], checks, environment, strongest),
         metric=promote.metric,
         environment=environment.model_dump(),
         candidate={
@@ -148,31 +150,39 @@ def _floor(value: float | None, promote: PromoteConfig) -> Check:
     label = LABELS[promote.metric]
     if value is None:
         return Check("floor", None, promote.floor, False, f"{label} is undefined on the test set")
-    passed = value >= promote.floor - TOLERANCE
+    passed = value >= promote.floor
     side = "at or above" if passed else "below"
     reason = f"{label} {number(value)} is {side} the floor {number(promote.floor)}"
     return Check("floor", value, promote.floor, passed, reason)
 
 
-def _beats(
-    value: float | None, name: str, baselines: Mapping[str, Any], promote: PromoteConfig
-) -> Check:
+def _beats(name: str, metrics: Mapping[str, Any], promote: PromoteConfig) -> Check:
+    baselines = metrics["baselines"]
     if name not in baselines:
         raise ConfigError(
             f"promote.must_beat: no baseline {name!r} was evaluated{nearest(name, baselines)}"
         )
-    title, label = f"beats {name}", LABELS[promote.metric]
+    title, label, margin = f"beats {name}", LABELS[promote.metric], promote.must_beat_margin
+    if name in metrics["same_as_candidate"]:
+        return Check(title, None, margin, None, f"{name} is the candidate itself")
+    difference = metrics["differences"][name][promote.metric]["value"]
+    if difference is None:
+        return Check(title, None, margin, False, f"{label} is undefined on the test set")
+    passed = difference > margin
     baseline = baselines[name][promote.metric]["value"]
-    if value is None or baseline is None:
-        reason = f"{label} is undefined on the test set"
-        return Check(title, None, promote.must_beat_margin, False, reason)
-    difference = round(value - baseline, 6)
-    passed = difference > promote.must_beat_margin + TOLERANCE
     reason = (
-        f"{label} {number(value)} against {number(baseline)}: {difference:+.3f}, which is "
-        f"{'' if passed else 'not '}more than {promote.must_beat_margin:.3f}"
+        f"{label} {number(baseline + difference)} against {number(baseline)}: {difference:+.3f}, "
+        f"which is {'' if passed else 'not '}more than {margin:.3f}{_pairs(name, metrics)}"
     )
-    return Check(title, difference, promote.must_beat_margin, passed, reason)
+    return Check(title, difference, margin, passed, reason)
+
+
+def _pairs(name: str, metrics: Mapping[str, Any]) -> str:
+    """Return on which pairs two models were compared, where they were not all test pairs."""
+    pairs, of = metrics["baselines"][name]["n"], metrics["test"]["n"]
+    return (
+        "" if pairs == of else f", on the {pairs} of {of} test pairs that {name} can be tested on"
+    )
 
 
 def _not_worse(previous: PreviousComparison | None, promote: PromoteConfig) -> Check:
@@ -186,8 +196,8 @@ def _not_worse(previous: PreviousComparison | None, promote: PromoteConfig) -> C
     if before is None or now is None:
         reason = f"not compared: {label} is undefined on the {previous.pairs} common test pairs"
         return Check(title, None, limit, None, reason)
-    difference = round(now - before, 6)
-    passed = difference >= limit - TOLERANCE
+    difference = round(now - before, 6)  # as the reports are; in binary it is not exact
+    passed = difference >= limit
     reason = (
         f"{label} {number(now)} against {number(before)} of {previous.model} on "
         f"{previous.pairs} test pairs: {difference:+.3f}, which is {'' if passed else 'not '}"
@@ -197,27 +207,25 @@ def _not_worse(previous: PreviousComparison | None, promote: PromoteConfig) -> C
 
 
 def _strongest_baseline(metrics: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
-    measured = {
-        name: table
-        for name, table in metrics["baselines"].items()
-        if table[metric]["value"] is not None
+    differences = {
+        name: of[metric]
+        for name, of in metrics["differences"].items()
+        if of[metric]["value"] is not None
     }
-    if not measured:
+    if not differences:
         return None
-    name = max(sorted(measured), key=lambda name: measured[name][metric]["value"])
-    difference = metrics["differences"][name][metric]
+    name = min(sorted(differences), key=lambda name: differences[name]["value"])
+    words = _in_words(name, differences[name], LABELS[metric]) + _pairs(name, metrics)
     return {
         "name": name,
-        **_bounds(measured[name][metric]),
-        "difference": _bounds(difference),
-        "words": _in_words(name, difference, LABELS[metric]),
+        **_bounds(metrics["baselines"][name][metric]),
+        "difference": _bounds(differences[name]),
+        "words": words,
     }
 
 
 def _in_words(name: str, difference: Mapping[str, Any], label: str) -> str:
     value, low, high = difference["value"], difference["low"], difference["high"]
-    if value is None:
-        return f"not compared with {name}: {label} is undefined"
     if low is None:
         return f"{label} {value:+.3f} to {name}; too few test pairs for an interval"
     interval = f"({low:+.3f} to {high:+.3f})"
@@ -231,15 +239,14 @@ def _in_words(name: str, difference: Mapping[str, Any], label: str) -> str:
 def _summary(
     model: str,
     checks: list[Check],
-    promoted: bool,
     environment: EnvironmentConfig,
     strongest: Mapping[str, Any] | None,
 ) -> str:
     failed = [check for check in checks if check.passed is False]
     if failed:
         text = f"{model} is refused: " + "; ".join(check.reason for check in failed)
-    elif promoted:
-        text = f"{model} is promoted to {environment.alias}: every check that applies passed"
+    elif environment.promotion == "automatic":
+        text = f"{model} passes the gate: every check that applies passed"
     else:
         text = (
             f"{model} passes the gate, but environment {environment.name} promotes nothing by the "

@@ -87,6 +87,13 @@ def git_commit(root: Path = ROOT) -> GitState:
     return GitState(commit, dirty=bool(_git(root, "status", "--porcelain", "--", *SOURCES)))
 
 
+def uncommitted(root: Path, paths: Collection[str]) -> list[str]:
+    """Return the files at or below ``paths`` that differ from the commit, or are not in it."""
+    # Each entry is a status of one or two letters, and a path.
+    listed = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *paths) or ""
+    return sorted(entry.strip().partition(" ")[2].strip() for entry in listed.split("\0") if entry)
+
+
 def _hashes(files: Mapping[str, Path]) -> dict[str, str]:
     return {name: file_sha256(path) for name, path in files.items()}
 

@@ -17,7 +17,7 @@ from stages.dti.predictor import Predictor
 
 
 class PredictorModel:
-    """What ``mlflow.pyfunc.load_model("models:/DrugBAN@production")`` wraps."""
+    """What ``mlflow.pyfunc.load_model("models:/drug_target_interaction@production")`` wraps."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor

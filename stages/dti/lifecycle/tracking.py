@@ -175,7 +175,8 @@ def log_evaluation(
 ) -> None:
     """Record one model's test results as a run of the evaluation experiment.
 
-    The run carries the model's hash, and the id of the run that trained it where there is one.
+    The run carries the model's hash, and the id of the run that trained it where there is one;
+    that run gets the results too, as ``test.<metric>``, so that they stand beside its parameters.
 
     Raises:
         DtiError: the tracking store does not answer.
@@ -188,6 +189,8 @@ def log_evaluation(
     with recorded_run(store, "evaluation", name, params or {}, tags) as run:
         run.log_metrics(metrics)
         run.log_artifacts(artifacts)
+    if trained is not None:
+        TrackedRun(store, trained).log_metrics({"test": metrics})
 
 
 def flat_params(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -89,9 +89,15 @@ def require_listener(uri: str) -> None:
 
 def unusable(uri: str, reason: str) -> DtiError:
     """Return the error that says why a store cannot be used, and names one that can."""
+    begin = f"the MLflow tracking store {without_password(uri)} cannot be used: {reason}; "
+    if "database is locked" in reason:
+        return DtiError(
+            f"{begin}another process is writing to it, or was stopped while it did: wait until it "
+            f"has finished and run this again, or find it with `fuser {sqlite_path(uri)}` and end "
+            "it; nothing has to be repaired"
+        )
     return DtiError(
-        f"the MLflow tracking store {without_password(uri)} cannot be used: {reason}; start or "
-        f"repair it, or set {URI_VARIABLE}={LOCAL_URI}, which needs no server"
+        f"{begin}start or repair it, or set {URI_VARIABLE}={LOCAL_URI}, which needs no server"
     )
 
 

@@ -116,7 +116,14 @@ def _models(metrics: Document) -> dict[str, Document]:
     """Name shown → its metrics, the candidate first."""
     candidate = metrics["candidate"]
     named = {f"{words(candidate['model'])} (candidate)": candidate}
-    return named | {words(name): table for name, table in metrics["baselines"].items()}
+    for name, table in metrics["baselines"].items():
+        remark = ""
+        if name in metrics["same_as_candidate"]:
+            remark = " (the same model)"
+        elif table["n"] != metrics["test"]["n"]:
+            remark = f" (on {table['n']:,} of the pairs)"
+        named[words(name) + remark] = table
+    return named
 
 
 def _models_chart(
@@ -201,7 +208,7 @@ def _strata_charts(
                 continue
             note = f"{stratum['n']:,} pairs, {stratum['prevalence']:.0%} interacting"
             rows.append(_stratum_row(stratum["name"], entry, note, emphasis=True))
-            if strongest:
+            if strongest and strongest["name"] in stratum["models"]:
                 name = strongest["name"]
                 rows.append(
                     _stratum_row(words(name), stratum["models"][name][metric], "", emphasis=False)
