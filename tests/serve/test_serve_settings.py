@@ -48,7 +48,7 @@ def test_wrong_variable_is_named(variable: str, value: str, message: str) -> Non
     [
         ("serve.prot=1", "did you mean 'port'"),
         ("serve.batch_timeout_s=60", "batch_timeout_s must be below request_timeout_s"),
-        ("serve.batch_timeout_s=0", "must be above 0"),
+        ("serve.batch_timeout_s=0", "must be at least 0.001"),
     ],
 )
 def test_wrong_override(override: str, message: str) -> None:
