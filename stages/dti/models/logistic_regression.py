@@ -72,7 +72,11 @@ class LogisticRegressionModel(Model):
         Raises:
             ModelError: no minimum is found in ``config.max_iterations`` steps.
         """
-        weights = _minimum(_Loss(train, config.inverse_regularisation), config.max_iterations)
+        from threadpoolctl import threadpool_limits
+
+        # On a busy machine a team of threads waits for its slowest at every small step.
+        with threadpool_limits(1, "blas"):
+            weights = _minimum(_Loss(train, config.inverse_regularisation), config.max_iterations)
         return cls(weights[:-1], weights[-1:])
 
     def score(self, pairs: PairData) -> NDArray[np.float64]:
