@@ -93,7 +93,8 @@ def test_production_moves_by_make_promote_alone(
     assert after("multirun of stages.promote", multirun) == (first, first)
     assert run("git", "status", "--porcelain").stdout == ""
 
-    after("dvc exp run once more, git commit", experiment)
+    chosen = "sed -i 's/- model: drugban/- model: gradient_boosting/' conf/config.yaml"
+    assert after("model: gradient_boosting in conf/, make repro", chosen, REPRO) == (first, boosted)
     cycle.commit("Gradient boosting")
     assert after("make promote", PROMOTE) == (boosted, boosted)
     cycle.commit("Promote gradient boosting")
