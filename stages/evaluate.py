@@ -157,6 +157,7 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
             tables[key] if is_candidate else baselines[key],
             [paths.write(METRICS), paths.write(EVALUATION)] if is_candidate else [],
             {"model": role, "evaluate": evaluate},
+            trained_elsewhere=key in pretrained,
         )
 
 

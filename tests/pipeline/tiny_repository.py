@@ -70,6 +70,7 @@ class TinyRepository:
                 (root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(REPOSITORY / name, root / name)
         (root / "dvc.lock").unlink(missing_ok=True)
+        (root / "models/production.json").write_text("{}\n")  # nothing was promoted there yet
         repository = cls(root)
         for name, values in EDITS.items():
             repository.edit(name, values)

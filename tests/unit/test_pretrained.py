@@ -18,6 +18,7 @@ from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DataError, ModelError
 from stages.dti.lifecycle.export import Export
 from stages.dti.lifecycle.registry import register, set_alias
+from stages.dti.lifecycle.tracking import training_run
 from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure
 from stages.dti.model_files import verify_folder
 from stages.dti.paths import BASELINES, CANDIDATE, EVALUATION, METRICS, SPLITS, Paths
@@ -61,6 +62,9 @@ def outputs(
     inputs: Path, tracking: TrackingConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     root = tmp_path_factory.mktemp("outputs")
+    for folder in (CANDIDATE, Path(OTHER)):
+        with training_run(tracking, "training", folder.name, params={}, data_hashes={}) as trained:
+            trained.set_model(inputs / folder)
     measure(inputs, root, pretrained(OTHER, verify_folder(inputs / OTHER)), tracking)
     return root
 
@@ -121,6 +125,16 @@ def test_its_evaluation_is_recorded_under_its_own_hash(
     )
     assert found.info.run_name == "before"
     assert found.data.metrics["auroc"] == metrics["baselines"]["before"]["auroc"]["value"]
+
+
+def test_the_run_that_trained_it_keeps_the_results_of_its_own_data(
+    outputs: Path, metrics: dict[str, Any], tracking: TrackingConfig
+) -> None:
+    store = configure(tracking)
+    runs = store.client.search_runs([store.experiment_id("training")])
+    logged = {run.info.run_name: run.data.metrics for run in runs}
+    assert logged["candidate"]["test.auroc"] == metrics["candidate"]["auroc"]["value"]
+    assert logged["other"] == {}
 
 
 def test_from_the_registry_it_is_the_same(

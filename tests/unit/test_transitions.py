@@ -280,7 +280,7 @@ def test_an_experiment_is_never_promoted(
     committed.promote()
     committed.new_registry()
     monkeypatch.setenv(variable, "tried")
-    with pytest.raises(PromotionError, match="keep it with `dvc exp apply`"):
+    with pytest.raises(PromotionError, match="choose in conf/ what it tried"):
         committed.act()
     assert committed.first() == ""
     assert committed.named("production") is None

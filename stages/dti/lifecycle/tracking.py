@@ -172,11 +172,16 @@ def log_evaluation(
     metrics: Mapping[str, Any],
     artifacts: Iterable[Path] = (),
     params: Mapping[str, BaseModel | Mapping[str, Any]] | None = None,
+    *,
+    trained_elsewhere: bool = False,
 ) -> None:
     """Record one model's test results as a run of the evaluation experiment.
 
     The run carries the model's hash, and the id of the run that trained it where there is one;
     that run gets the results too, as ``test.<metric>``, so that they stand beside its parameters.
+
+    Args:
+        trained_elsewhere: on other data, so that these are not the results of its training.
 
     Raises:
         DtiError: the tracking store does not answer.
@@ -189,7 +194,7 @@ def log_evaluation(
     with recorded_run(store, "evaluation", name, params or {}, tags) as run:
         run.log_metrics(metrics)
         run.log_artifacts(artifacts)
-    if trained is not None:
+    if trained is not None and not trained_elsewhere:
         TrackedRun(store, trained).log_metrics({"test": metrics})
 
 

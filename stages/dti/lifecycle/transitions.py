@@ -175,8 +175,8 @@ def _require_promotable(
 ) -> None:
     if _in_experiment(root):
         raise PromotionError(
-            "an experiment is never promoted; keep it with `dvc exp apply`, commit, and run "
-            "`make promote` there"
+            "an experiment is never promoted; choose in conf/ what it tried, `make repro`, commit, "
+            "then `make promote`"
         )
     if environment.promotion == "refuse":
         raise PromotionError(
