@@ -199,6 +199,11 @@ def test_an_sdf_in_a_data_set(tmp_path: Path) -> None:
     assert records["refusal_detail"].iloc[1] == "RDKit cannot read the mol block"
 
 
+def test_the_first_refusal_of_a_row_stays(tmp_path: Path) -> None:
+    records = joined(tmp_path, SDF, ".sdf", "compound,uniprot,y\nbroken,empty,1\n")
+    assert records["refusal_detail"].tolist() == ["RDKit cannot read the mol block"]
+
+
 def test_pairs_from_an_sdf_with_properties(tmp_path: Path) -> None:
     text = block(ASPIRIN, "A", sequence=UBIQUITIN, y="1", CID="2244") + "$$$$\n"
     text += block(CAFFEINE, "B", sequence=UBIQUITIN, y="0", CID="2519") + "$$$$\n"
@@ -219,5 +224,8 @@ def test_text_that_is_no_unicode_is_a_refused_row(tmp_path: Path) -> None:
     records = read(tmp_path, dict(matrix), ".txt", format="deepdta", label=label)
     assert records["refusal"].tolist() == [INVALID_TEXT, INVALID_TEXT, None, INVALID_TEXT]
     assert records["refusal_detail"].iloc[0] == "drug_id is no Unicode text: A\\ud800"
+    # The second row has two such texts; the first of them is the reason.
+    assert records["refusal_detail"].iloc[1] == "drug_id is no Unicode text: A\\ud800"
+    assert records["sequence"].iloc[1] == INSULIN_A + "\\udfff"
     assert records["drug_id"].tolist() == ["A\\ud800", "A\\ud800", "B", "B"]
     records.to_parquet(tmp_path / "records.parquet")

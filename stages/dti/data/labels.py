@@ -88,6 +88,6 @@ def merge_measurements(
         {
             "affinity": reduced,
             "relation": np.where(facts["exact"], "=", bound),
-            "contradictory": ~facts["exact"] & (facts["some"] != facts["all"]),
+            "contradictory": facts["some"] != facts["all"],
         }
     )
