@@ -79,6 +79,7 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
             logger.info("%s", verdict.detail)
         else:
             logger.error("%s", verdict.detail)
+        self.board.list_targets(self._scorer.targets())
         state = State.READY if verdict.passed else State.FAILED
         self.board.report(worker, Status(state, verdict.detail, self._scorer.model_info))
 

@@ -107,7 +107,13 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
             return answer
 
         add_error_handlers(self.app, self._config)
-        add_routes(self.app, self._config, lambda: self._api.board.service(), submit)
+        add_routes(
+            self.app,
+            self._config,
+            lambda: self._api.board.service(),
+            lambda: self._api.board.targets(),
+            submit,
+        )
 
     def launch_single_inference_worker(self, lit_api: Any, worker_id: int) -> Any:
         """Start a killed worker anew; until it has loaded the model, the service is not ready."""
@@ -126,7 +132,7 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
             manager = super()._init_manager(num_api_servers)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        self._api.board = StatusBoard(manager.dict())
+        self._api.board = StatusBoard(manager.dict(), manager.list())
         for worker in range(self._config.workers):
             self._api.board.report(worker, LOADING)
         return manager

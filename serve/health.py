@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from serve.schemas import ModelInfoBody
+from serve.schemas import KnownTarget, ModelInfoBody
 
 
 class State(StrEnum):
@@ -34,10 +34,22 @@ class StatusBoard:
 
     Args:
         shared: worker number → Status; a ``multiprocessing`` manager's dict.
+        targets: what /model/targets says, set by every worker alike; a manager's list.
     """
 
-    def __init__(self, shared: MutableMapping[int, Status]) -> None:
+    def __init__(
+        self, shared: MutableMapping[int, Status], targets: MutableSequence[KnownTarget]
+    ) -> None:
         self._shared = shared
+        self._targets = targets
+
+    def list_targets(self, targets: Sequence[KnownTarget]) -> None:
+        """Set the targets that the model knows."""
+        self._targets[:] = targets
+
+    def targets(self) -> list[KnownTarget]:
+        """Return the targets that the model knows; none before it is loaded."""
+        return list(self._targets[:])
 
     def report(self, worker: int, status: Status) -> None:
         """Set the status of one worker."""

@@ -19,6 +19,8 @@ from serve.schemas import (
     DrugTargetPair,
     ErrorBody,
     HealthBody,
+    KnownTarget,
+    KnownTargets,
     ModelInfoBody,
     PredictAnswer,
     PredictionRows,
@@ -50,12 +52,17 @@ Submit = Callable[[PredictRequest], Awaitable[PredictAnswer | None]]
 
 
 def add_routes(
-    app: FastAPI, config: ServeConfig, service: Callable[[], Status], submit: Submit
+    app: FastAPI,
+    config: ServeConfig,
+    service: Callable[[], Status],
+    targets: Callable[[], list[KnownTarget]],
+    submit: Submit,
 ) -> None:
-    """Add /predict, /health and /model/info.
+    """Add /predict, /health, /model/info and /model/targets.
 
     Args:
         service: tells how the service is.
+        targets: tells which targets the model knows.
         submit: hands a request to an inference worker and waits for its answer.
     """
 
@@ -120,6 +127,19 @@ def add_routes(
         if status.model is None:
             raise HTTPException(503, f"the service is not ready: {status.detail}")
         return status.model
+
+    @app.get(
+        "/model/targets",
+        operation_id="model_targets",
+        tags=["service"],
+        responses={503: {"model": ErrorBody, "description": "The model is being loaded."}},
+    )
+    async def model_targets() -> KnownTargets:
+        """List the targets that a request may name instead of giving a sequence."""
+        status = service()
+        if status.model is None:
+            raise HTTPException(503, f"the service is not ready: {status.detail}")
+        return KnownTargets(targets=targets())
 
 
 def add_error_handlers(app: FastAPI, config: ServeConfig) -> None:

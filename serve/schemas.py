@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from stages.dti.evaluation.conformal import PredictionSet
 
@@ -19,6 +19,20 @@ SCORE_DIRECTION = "higher means more likely to interact"
 SCORE_MEANING = "raw output of the model, 0 to 1, without a unit; it is not an affinity"
 
 
+NO_TEXT = "\N{REPLACEMENT CHARACTER}"
+"""Stands for a lone surrogate, which JSON can escape but no answer could repeat."""
+
+
+def _replace_surrogates(value: Any) -> Any:
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return "".join(NO_TEXT if "\ud800" <= letter <= "\udfff" else letter for letter in value)
+
+
+Text = Annotated[str, BeforeValidator(_replace_surrogates)]
+"""Text in which a lone surrogate makes a row invalid, and not the whole body."""
+
+
 class Body(BaseModel):
     """Unknown keys are errors: a misspelt `sequence` must not become a target without one."""
 
@@ -28,27 +42,28 @@ class Body(BaseModel):
 class DrugInfo(Body):
     """A drug. Only `smiles` is used to predict."""
 
-    smiles: str = Field(
+    smiles: Text = Field(
         description="Standardised as the training data was. One that cannot be read, or that is "
         "too long, makes this row `invalid` and no other."
     )
-    drug_id: str | None = Field(default=None, description="Returned as it is given.")
-    drug_name: str | None = None
+    drug_id: Text | None = Field(default=None, description="Returned as it is given.")
+    drug_name: Text | None = Field(default=None, description="Returned as it is given.")
 
 
 class TargetInfo(Body):
-    """A protein: by its `sequence`, or by an id that the model knows.
+    """A protein: by its `sequence`, or by an id or name that the model knows (/model/targets).
 
-    If `sequence` is given, it alone decides. If not, `target_id` or `uniprot_id` must be an id
-    from the model's training data. `target_name`, `organism` and `target_class` are not used.
+    If `sequence` is given, it alone decides. If not, `target_id` or `uniprot_id` must be an id, a
+    gene symbol or a name of the model's training data; where neither is given, `target_name`.
+    `organism` and `target_class` are not used.
     """
 
-    sequence: str | None = Field(default=None, description="Amino acids, one-letter code.")
-    target_id: str | None = None
-    uniprot_id: str | None = None
-    target_name: str | None = None
-    organism: str | None = None
-    target_class: str | None = None
+    sequence: Text | None = Field(default=None, description="Amino acids, one-letter code.")
+    target_id: Text | None = None
+    uniprot_id: Text | None = None
+    target_name: Text | None = None
+    organism: Text | None = None
+    target_class: Text | None = None
 
 
 class DrugTargetPair(Body):
@@ -97,10 +112,16 @@ class PredictionRow(BaseModel):
     status: Literal["ok", "invalid"]
     reason: str | None = Field(description="Why the pair cannot be scored.")
     drug_id: str | None = Field(description="As it was given.")
+    drug_name: str | None = Field(
+        description="As it was given, else the one by which the model knows exactly this drug."
+    )
     smiles: str | None = Field(description="The canonical, standardised SMILES that was scored.")
     target_id: str | None = Field(description="As it was given: `target_id`, else `uniprot_id`.")
     known_target_id: str | None = Field(
         description="The id by which the model knows exactly this sequence, if it does."
+    )
+    target_name: str | None = Field(
+        description="As it was given, else the one by which the model knows exactly this sequence."
     )
     interaction: bool | None = Field(description="`probability` is at least `threshold`.")
     probability: float | None = Field(
@@ -181,8 +202,25 @@ class ModelInfoBody(BaseModel):
     train_pairs: int
     train_drugs: int
     train_targets: int
-    known_targets: int = Field(description="Targets that a request may name by id.")
+    known_targets: int = Field(description="Targets that a request may name: /model/targets.")
     metrics: dict[str, Any] = Field(description="On the test set, with 95 % intervals.")
+
+
+class KnownTarget(BaseModel):
+    """A target that a request may name by `target_id` or `target_name`."""
+
+    target_id: str
+    target_name: str | None = Field(description="Gene symbol or name, as the source has it.")
+    organism: str | None
+    target_class: str | None
+    residues: int
+    in_train: bool = Field(description="Whether the model was trained on it.")
+
+
+class KnownTargets(BaseModel):
+    """All targets that the model knows."""
+
+    targets: list[KnownTarget]
 
 
 class HealthBody(BaseModel):

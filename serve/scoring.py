@@ -9,7 +9,9 @@ from typing import Any
 
 from serve.model_source import Source
 from serve.schemas import (
+    NO_TEXT,
     DrugTargetPair,
+    KnownTarget,
     ModelInfoBody,
     PredictAnswer,
     PredictionRow,
@@ -23,6 +25,8 @@ from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
 from stages.dti.lifecycle.export import SHORT
 from stages.dti.prediction import Pair, Prediction
 from stages.dti.predictor import Predictor
+
+_TARGET_FACTS = ("target_id", "target_name", "organism", "target_class")
 
 
 class Scorer:
@@ -38,8 +42,7 @@ class Scorer:
         self.predictor = predictor
         self.model_info = model_info
         self._config = config
-        targets = predictor.content.reference.targets
-        self._known = dict(zip(targets["target_id"], targets["sequence"], strict=True))
+        self._known = predictor.known_targets
 
     @classmethod
     def load(cls, source: Source, config: ServeConfig) -> Scorer:
@@ -79,7 +82,25 @@ class Scorer:
         scored = iter(self.predictor.predict(accepted))
         return [next(scored) if known is None else known for known in predictions]
 
+    def targets(self) -> list[KnownTarget]:
+        """Return what /model/targets says."""
+        rows = self._known.table.to_dict("records")
+        return [
+            KnownTarget(
+                residues=len(row["sequence"]),
+                in_train=row["in_train"],
+                **{field: row[field] or None for field in _TARGET_FACTS},
+            )
+            for row in rows
+        ]
+
     def _accept(self, pair: DrugTargetPair) -> Pair:
+        given = {**pair.drug.model_dump(), **pair.target.model_dump()}
+        broken = [field for field, text in given.items() if text and NO_TEXT in text]
+        if broken:
+            raise InvalidInputError(
+                f"{broken[0]} is no Unicode text: it holds a lone surrogate, or U+FFFD in its place"
+            )
         if len(pair.drug.smiles) > self._config.max_smiles_length:
             raise InvalidInputError(
                 f"the SMILES has {len(pair.drug.smiles)} characters; "
@@ -96,10 +117,11 @@ class Scorer:
         return Pair(smiles=pair.drug.smiles, sequence=sequence)
 
     def _target_id(self, target: TargetInfo) -> str | None:
-        """Return the id that the model knows; if it knows none of them, the first one given."""
+        """Return the name that the model knows; if it knows none of them, the first one given."""
         given = [name for name in (target.target_id, target.uniprot_id) if name]
+        given = given or [name for name in (target.target_name,) if name]
         known = [name for name in given if name in self._known]
-        if len({self._known[name] for name in known}) > 1:
+        if len({self._known.find(name) for name in known}) > 1:
             raise InvalidInputError(
                 f"the model knows target_id {target.target_id!r} and uniprot_id "
                 f"{target.uniprot_id!r} as different proteins; give one of them, or the sequence"
@@ -113,9 +135,11 @@ class Scorer:
             status=prediction.status,
             reason=prediction.reason,
             drug_id=pair.drug.drug_id,
+            drug_name=pair.drug.drug_name or prediction.drug_name,
             smiles=prediction.smiles,
             target_id=pair.target.target_id or pair.target.uniprot_id,
             known_target_id=prediction.target_id,
+            target_name=pair.target.target_name or prediction.target_name,
             interaction=prediction.interacts,
             probability=prediction.probability,
             threshold=prediction.threshold,

@@ -6,8 +6,8 @@ becomes of a SMILES, limits of size) and `prepare` (what to do with conflicts).
 Writes:
 
 - `data/interim/drugs.parquet`, one row per canonical SMILES, in order of first appearance:
-  drug_key (D + 16 hex digits), drug_id (the source's first, else the key), smiles, heavy_atoms
-  (int32)
+  drug_key (D + 16 hex digits), drug_id (the source's first, else the key; where that id stands for
+  several drugs, id ~ key), drug_name (null if unknown), smiles, heavy_atoms (int32)
 - `data/interim/targets.parquet`, one row per sequence, likewise: target_key (T + 16 hex digits),
   target_id, sequence, residues (int32), target_name, organism, target_class (null if unknown)
 - `data/interim/interactions.parquet`, one row per pair: drug_key, target_key, label (int8: 1
@@ -50,7 +50,13 @@ logger = logging.getLogger(__name__)
 
 TEXT = pa.string()
 
-DRUG_SCHEMA = {"drug_key": TEXT, "drug_id": TEXT, "smiles": TEXT, "heavy_atoms": pa.int32()}
+DRUG_SCHEMA = {
+    "drug_key": TEXT,
+    "drug_id": TEXT,
+    "drug_name": TEXT,
+    "smiles": TEXT,
+    "heavy_atoms": pa.int32(),
+}
 TARGET_SCHEMA = {
     "target_key": TEXT,
     "target_id": TEXT,
@@ -106,6 +112,16 @@ def run(
         "%(positives)d positive; %(rows_merged)d rows merged, %(rows_rejected)d rejected",
         prepared.metrics,
     )
+    for kind in ("drug", "target"):
+        if prepared.metrics[f"{kind}_ids_of_several"]:
+            logger.warning(
+                "%d %s ids stand for several %ss; each was given the id and its key as its own "
+                "id, such as ID~%s…",
+                prepared.metrics[f"{kind}_ids_of_several"],
+                kind,
+                kind,
+                kind[0].upper(),
+            )
 
 
 def _write(table: pd.DataFrame, path: Path, schema: dict[str, pa.DataType]) -> None:

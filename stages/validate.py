@@ -9,9 +9,9 @@ Out:
 - ``reports/validation/``: ``index.html`` (readable, needs no network), ``validation.json``
   (every result), ``data_docs/`` (Great Expectations).
 
-Reads the sections ``dataset`` and ``validate``. With ``validate.on_failure=fail`` a failed check,
-or a score below ``validate.min_quality_score``, fails the stage once the reports are written, and
-`prepare`, which depends on them, does not run.
+Reads the sections ``dataset``, ``standardise`` (limits of size) and ``validate``. With
+``validate.on_failure=fail`` a failed check, or a score below ``validate.min_quality_score``, fails
+the stage once the reports are written, and `prepare`, which depends on them, does not run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import logging
 
 from stages.dti.atomic import write_folder, write_json, write_text
 from stages.dti.config.dataset import DatasetConfig
+from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.check_tables import make_tables
 from stages.dti.data.checks import all_checks
@@ -34,14 +35,20 @@ from stages.dti.stage import main
 logger = logging.getLogger(__name__)
 
 
-def run(paths: Paths, *, dataset: DatasetConfig, validate: ValidateConfig) -> None:
+def run(
+    paths: Paths,
+    *,
+    dataset: DatasetConfig,
+    validate: ValidateConfig,
+    standardise: StandardiseConfig,
+) -> None:
     """Check the raw records and write the reports.
 
     Raises:
         DataError: a check failed or the score is too low, and ``on_failure`` is ``fail``.
     """
     records = read_records(dataset, paths.read(RAW))
-    tables = make_tables(records, dataset, validate)
+    tables = make_tables(records, dataset, validate, standardise)
     folder = paths.write(VALIDATION)
     with write_folder(folder) as temporary:
         results = run_checks(tables, all_checks(validate), temporary / "data_docs")

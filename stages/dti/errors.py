@@ -43,13 +43,18 @@ class StageTimeoutError(DtiError):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest valid name, or list the valid ones."""
-    options = sorted(valid)
-    close = get_close_matches(name, options, n=1, cutoff=0.5)
+    """Return ``"; did you mean 'x'?"`` for the closest valid name, whatever its case.
+
+    Without a close one the valid names are listed, or the three nearest of more than 20.
+    """
+    options = {option.casefold(): option for option in sorted(valid, reverse=True)}
+    close = get_close_matches(name.casefold(), options, n=1, cutoff=0.5)
     if close:
-        return f"; did you mean {close[0]!r}?"
-    listed = ", ".join(options[:20]) + (", …" if len(options) > 20 else "")
-    return f"; expected one of {listed}"
+        return f"; did you mean {options[close[0]]!r}?"
+    if len(options) <= 20:
+        return f"; expected one of {', '.join(sorted(options.values()))}"
+    far = get_close_matches(name.casefold(), options, n=3, cutoff=0.0)
+    return f"; the nearest of {len(options)} are {', '.join(repr(options[key]) for key in far)}"
 
 
 class InvalidInputError(DtiError):

@@ -46,22 +46,29 @@ class Reference:
     """What a model was trained on.
 
     Attributes:
-        smiles: canonical SMILES of the drugs in train.
+        drugs: columns ``drug_id``, ``drug_name`` (str or None), ``smiles`` (canonical) of the
+            drugs in train.
         fingerprints: uint8 ``(drugs, bits / 8)``, their packed Morgan fingerprints.
-        targets: columns ``target_id``, ``target_name``, ``sequence``, ``in_train``: every target
-            that the model knows by id; only those ``in_train`` were trained on.
-        pairs: int32 ``(pairs, 2)``, the trained pairs as rows of ``smiles`` and ``targets``.
+        targets: columns ``target_id``, ``target_name``, ``organism``, ``target_class``,
+            ``sequence``, ``in_train``: every target that the model knows by id; only those
+            ``in_train`` were trained on.
+        pairs: int32 ``(pairs, 2)``, the trained pairs as rows of ``drugs`` and ``targets``.
     """
 
-    smiles: list[str]
+    drugs: pd.DataFrame
     fingerprints: NDArray[np.uint8]
     targets: pd.DataFrame
     pairs: NDArray[np.int32]
 
+    @property
+    def smiles(self) -> list[str]:
+        """Canonical SMILES of the drugs in train."""
+        return list(self.drugs["smiles"])
+
     def save(self, folder: Path) -> None:
         """Write the reference below a new ``folder``."""
         folder.mkdir()
-        pd.DataFrame({"smiles": self.smiles}).to_parquet(folder / "drugs.parquet", index=False)
+        self.drugs.to_parquet(folder / "drugs.parquet", index=False)
         self.targets.to_parquet(folder / "targets.parquet", index=False)
         np.save(folder / "fingerprints.npy", self.fingerprints, allow_pickle=False)
         np.save(folder / "pairs.npy", self.pairs, allow_pickle=False)
@@ -70,7 +77,7 @@ class Reference:
     def load(cls, folder: Path) -> Reference:
         """Read what ``save`` wrote."""
         return cls(
-            smiles=pd.read_parquet(folder / "drugs.parquet")["smiles"].tolist(),
+            drugs=pd.read_parquet(folder / "drugs.parquet"),
             fingerprints=np.load(folder / "fingerprints.npy", allow_pickle=False),
             targets=pd.read_parquet(folder / "targets.parquet"),
             pairs=np.load(folder / "pairs.npy", allow_pickle=False),

@@ -10,7 +10,7 @@ from stages.dti.evaluation.conformal import PredictionSet
 
 @dataclass(frozen=True)
 class Pair:
-    """A drug and a target; the target by its sequence, or by an id that the model knows."""
+    """A drug and a target; the target by its sequence, or by an id or name that the model knows."""
 
     smiles: str
     sequence: str | None = None
@@ -19,7 +19,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Target:
-    """A target by its sequence, or by an id that the model knows."""
+    """A target by its sequence, or by an id that the model knows; a name or gene symbol serves
+    as well, if it stands for one target alone.
+    """
 
     sequence: str | None = None
     target_id: str | None = None
@@ -32,7 +34,8 @@ class Prediction:
     Attributes:
         status: ``ok``, or ``invalid`` with a ``reason`` and no numbers.
         smiles: canonical, standardised SMILES that was scored.
-        target_id: the id by which the model knows this exact sequence, if it does.
+        drug_name: the name by which the model knows this exact drug, if it does.
+        target_id, target_name: by which the model knows this exact sequence, if it does.
         score: the model's output in [0, 1]; higher = more likely to interact.
         probability: the calibrated score.
         threshold: on ``probability``; chosen on validation.
@@ -51,7 +54,9 @@ class Prediction:
     status: Literal["ok", "invalid"]
     reason: str | None = None
     smiles: str | None = None
+    drug_name: str | None = None
     target_id: str | None = None
+    target_name: str | None = None
     score: float | None = None
     probability: float | None = None
     threshold: float | None = None

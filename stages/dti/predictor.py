@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from stages.dti.data.sequences import clean_sequence
 from stages.dti.data.similarity import SequenceReference, nearest_tanimoto
-from stages.dti.errors import InvalidInputError, ModelError, nearest
+from stages.dti.errors import InvalidInputError, ModelError
 from stages.dti.features.ready import Ready, each_once, ready_drugs, ready_targets
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.featurized_pairs import FeaturizedPairs, Outputs, ReferenceFacts
+from stages.dti.known_targets import KnownTargets
 from stages.dti.model_description import read_description
 from stages.dti.model_folder import ModelFolder
 from stages.dti.models.base import Precision
@@ -34,15 +35,29 @@ _BESIDE_LOADING = 5_000
 
 
 class Predictor:
-    """A model folder, loaded once."""
+    """A model folder, loaded once.
+
+    Attributes:
+        known_targets: the targets that may be named by id or name, with their table.
+    """
 
     def __init__(self, content: ModelFolder, sha256: str) -> None:
         self.content = content
         reference = content.reference
         targets = reference.targets
         in_train = targets["in_train"].to_numpy(bool)
-        self._sequence_of_id = dict(zip(targets["target_id"], targets["sequence"], strict=True))
-        self._id_of_sequence = dict(zip(targets["sequence"], targets["target_id"], strict=True))
+        self.known_targets = KnownTargets(targets)
+        self._target_of_sequence = {
+            sequence: (target_id, name if isinstance(name, str) else None)
+            for sequence, target_id, name in targets[
+                ["sequence", "target_id", "target_name"]
+            ].itertuples(index=False)
+        }
+        self._name_of_drug = dict(
+            reference.drugs.dropna(subset="drug_name")[["smiles", "drug_name"]].itertuples(
+                index=False, name=None
+            )
+        )
         self._train_drugs = {smiles: row for row, smiles in enumerate(reference.smiles)}
         self._train_targets = {
             sequence: row for row, sequence in enumerate(targets["sequence"]) if in_train[row]
@@ -107,12 +122,16 @@ class Predictor:
         facts = self.reference_facts(featurized)
         answers = [Prediction(status="invalid", reason=reason) for reason in featurized.reasons]
         for row, position in enumerate(featurized.valid):
+            smiles = featurized.smiles[featurized.drug_index[row]]
+            target_id, target_name = self._target_of_sequence.get(
+                featurized.sequences[featurized.target_index[row]], (None, None)
+            )
             answers[position] = Prediction(
                 status="ok",
-                smiles=featurized.smiles[featurized.drug_index[row]],
-                target_id=self._id_of_sequence.get(
-                    featurized.sequences[featurized.target_index[row]]
-                ),
+                smiles=smiles,
+                drug_name=self._name_of_drug.get(smiles),
+                target_id=target_id,
+                target_name=target_name,
                 score=float(scores[row]),
                 probability=float(probabilities[row]),
                 threshold=self.content.threshold,
@@ -291,14 +310,8 @@ class Predictor:
             return clean_sequence(sequence, limits.min_residues, limits.max_residues)
         if not target_id:
             raise InvalidInputError("the target has neither a sequence nor an id")
-        if target_id not in self._sequence_of_id:
-            raise InvalidInputError(
-                f"the model knows no target {target_id!r}"
-                f"{nearest(target_id, self._sequence_of_id)}; "
-                "or give its sequence"
-            )
-        known: str = self._sequence_of_id[target_id]
-        return known
+        known = self.known_targets
+        return str(known.table["sequence"].iloc[known.find(target_id)])
 
 
 def _ready_drugs_of(folder: str | Path, smiles: Sequence[str]) -> Ready[DrugFeatures]:

@@ -24,6 +24,10 @@ STANDARDISE = StandardiseConfig(
     neutralise_charges=True,
     keep_stereochemistry=True,
     max_heavy_atoms=290,
+    max_smiles_characters=4000,
+    max_fragments=100,
+    max_rings=100,
+    max_fused_rings=16,
     min_residues=5,
     max_residues=30,
 )
@@ -90,7 +94,7 @@ def test_a_labelled_bound_agrees_with_every_value_that_it_allows(
 ) -> None:
     rule = LabelRule(
         rule="threshold",
-        unit="nM",
+        unit="score",
         stronger="lower" if lower else "higher",
         positive_threshold=min(thresholds) if lower else max(thresholds),
         negative_threshold=max(thresholds) if lower else min(thresholds),

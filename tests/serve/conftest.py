@@ -48,6 +48,10 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         neutralise_charges=True,
         keep_stereochemistry=True,
         max_heavy_atoms=290,
+        max_smiles_characters=4000,
+        max_fragments=100,
+        max_rings=100,
+        max_fused_rings=16,
         min_residues=20,
         max_residues=40000,
     )
@@ -90,12 +94,20 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         domain=ApplicabilityDomain(drug_limit=0.4, target_limit=0.3),
         reference=Reference(
-            smiles=smiles,
+            drugs=pd.DataFrame(
+                {
+                    "drug_id": drugs["drug_id"],
+                    "drug_name": [f"drug {row}" for row in range(20)],
+                    "smiles": smiles,
+                }
+            ),
             fingerprints=drug_features.fingerprints,
             targets=pd.DataFrame(
                 {
                     "target_id": targets["target_id"],
-                    "target_name": None,
+                    "target_name": targets["target_name"],
+                    "organism": "Homo sapiens",
+                    "target_class": None,
                     "sequence": targets["sequence"],
                     "in_train": True,
                 }

@@ -30,7 +30,7 @@ def ask(
     config = load_settings(["serve.request_timeout_s=0.05", "serve.batch_timeout_s=0.01"], {}).serve
     app = FastAPI()
     add_error_handlers(app, config)
-    add_routes(app, config, lambda: status, submit)
+    add_routes(app, config, lambda: status, list, submit)
 
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -71,7 +71,11 @@ def test_nothing_is_known_before_the_model_is_loaded() -> None:
     health = ask(failed, "GET", "/health", status=LOADING)
     assert health.status_code == 503
     assert health.json()["status"] == "loading"
-    for method, path, body in (("POST", "/predict", BODY), ("GET", "/model/info", None)):
+    for method, path, body in (
+        ("POST", "/predict", BODY),
+        ("GET", "/model/info", None),
+        ("GET", "/model/targets", None),
+    ):
         answer = ask(failed, method, path, status=LOADING, body=body)
         assert answer.status_code == 503
         assert "being loaded" in answer.json()["detail"]

@@ -205,3 +205,57 @@ def test_folder_that_was_not_exported(
     seal_export(folder, [file for file in EXPORTED if (folder / file).exists()])
     with pytest.raises(ModelError, match=message):
         Scorer.load(Source(folder), config)
+
+
+def test_a_target_by_its_gene_symbol(scorer: Scorer) -> None:
+    facts = scorer.predictor.known_targets.table.iloc[2]
+    expected = row_of(scorer, one(ASPIRIN, target_id=facts["target_id"]))
+    assert expected.target_name == facts["target_name"]
+    for target in (
+        {"target_id": facts["target_name"].lower()},
+        {"uniprot_id": facts["target_name"]},
+        {"target_name": facts["target_name"]},
+    ):
+        row = row_of(scorer, one(ASPIRIN, **target))
+        assert row.score == expected.score
+        assert row.known_target_id == facts["target_id"]
+        assert row.target_name is not None
+    # A name is looked up only where no id is given.
+    row = row_of(scorer, one(ASPIRIN, target_id="nowhere", target_name=facts["target_name"]))
+    assert row.status == "invalid"
+
+
+def test_names_are_those_given_else_those_that_the_model_knows(scorer: Scorer) -> None:
+    drug = scorer.predictor.content.reference.drugs.iloc[4]
+    target = TargetInfo(target_id=known(scorer, 0))
+    row = row_of(scorer, PredictOne(drug=DrugInfo(smiles=drug["smiles"]), target=target))
+    assert row.drug_name == "drug 4"
+    mine = DrugInfo(smiles=drug["smiles"], drug_name="mine")
+    assert row_of(scorer, PredictOne(drug=mine, target=target)).drug_name == "mine"
+    assert row_of(scorer, one("CCCCCCCCO", target_id=known(scorer, 0))).drug_name is None
+
+
+def test_targets_are_listed(scorer: Scorer) -> None:
+    listed = scorer.targets()
+    table = scorer.predictor.known_targets.table
+    assert [target.target_id for target in listed] == table["target_id"].tolist()
+    assert [target.target_name for target in listed] == table["target_name"].tolist()
+    assert [target.residues for target in listed] == table["sequence"].str.len().tolist()
+    assert {target.organism for target in listed} == {"Homo sapiens"}
+    assert listed[0].target_class is None
+
+
+@pytest.mark.parametrize("field", ["drug.smiles", "drug.drug_id", "target.target_name"])
+def test_a_lone_surrogate_makes_its_own_row_invalid(scorer: Scorer, field: str) -> None:
+    pair: dict[str, Any] = {
+        "drug": {"smiles": ASPIRIN},
+        "target": {"target_id": known(scorer, 0)},
+    }
+    kind, name = field.split(".")
+    pair[kind][name] = "C\ud800C"
+    good = {"drug": {"smiles": ASPIRIN}, "target": {"target_id": known(scorer, 0)}}
+    (answer,) = scorer.answer([PredictSeveral.model_validate({"pairs": [good, pair, good]})])
+    assert isinstance(answer, PredictionRows)
+    assert [row.status for row in answer.predictions] == ["ok", "invalid", "ok"]
+    assert f"{name} is no Unicode text" in str(answer.predictions[1].reason)
+    answer.model_dump_json()

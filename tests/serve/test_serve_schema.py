@@ -26,6 +26,7 @@ def schema(service: Service) -> Any:
         ("POST", "/predict", schemathesis.GenerationMode.NEGATIVE, 25),
         ("GET", "/health", schemathesis.GenerationMode.POSITIVE, 1),
         ("GET", "/model/info", schemathesis.GenerationMode.POSITIVE, 1),
+        ("GET", "/model/targets", schemathesis.GenerationMode.POSITIVE, 1),
     ],
 )
 def test_service_keeps_its_schema(
@@ -49,7 +50,7 @@ def test_service_keeps_its_schema(
 
 def test_schema_states_the_whole_contract(service: Service) -> None:
     document = httpx.get(f"{service.url}/openapi.json").json()
-    assert set(document["paths"]) == {"/predict", "/health", "/model/info"}
+    assert set(document["paths"]) == {"/predict", "/health", "/model/info", "/model/targets"}
     predict = document["paths"]["/predict"]["post"]
     assert set(predict["responses"]) == {"200", "400", "413", "422", "500", "503", "504"}
     error = predict["responses"]["422"]["content"]["application/json"]["schema"]

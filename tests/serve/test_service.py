@@ -227,6 +227,28 @@ def test_model_info_has_no_paths(service: Service, model_folder: Path) -> None:
     assert str(model_folder) not in answer.text
 
 
+def test_model_targets(service: Service, predictor: Predictor) -> None:
+    answer = httpx.get(f"{service.url}/model/targets").json()
+    known = predictor.known_targets.table
+    assert [row["target_id"] for row in answer["targets"]] == known["target_id"].tolist()
+    by_name = {"target_name": answer["targets"][3]["target_name"]}
+    row = ask(service, {"drug": {"smiles": CAFFEINE}, "target": by_name}).json()
+    assert row["known_target_id"] == known["target_id"].iloc[3]
+
+
+def test_a_lone_surrogate_does_not_fail_its_neighbours(service: Service) -> None:
+    good = {"drug": {"smiles": CAFFEINE}, "target": {"target_name": "CDC7"}}
+    bad = {"drug": {"smiles": CAFFEINE, "drug_id": "\ud800"}, "target": {"target_name": "CDC7"}}
+    answer = httpx.post(
+        f"{service.url}/predict",
+        content=json.dumps({"pairs": [good, bad]}),
+        headers={"Content-Type": "application/json"},
+        timeout=60,
+    )
+    assert answer.status_code == 200
+    assert [row["status"] for row in answer.json()["predictions"]] == ["ok", "invalid"]
+
+
 def test_log_has_a_line_per_request_and_no_molecule(service: Service) -> None:
     httpx.get(f"{service.url}/a%0Ab")
     ask(service, example("two_pairs"))

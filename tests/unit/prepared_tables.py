@@ -32,6 +32,9 @@ FEATURE_PARAMETERS = section(FeaturesConfig, "features", fingerprint_bits=512, k
 STANDARDISE = section(StandardiseConfig, "standardise")
 
 
+_TARGET_FACTS = ("target_id", "target_name", "organism", "target_class")
+
+
 def write_tables(root: Path) -> None:
     """Write the pairs of ten targets as ``prepare`` and ``split`` would.
 
@@ -46,7 +49,8 @@ def write_tables(root: Path) -> None:
     drugs["smiles"] = [standardise_smiles(smiles, STANDARDISE) for smiles in drugs["smiles"]]
     drugs["drug_key"] = drugs["smiles"].map(drug_key)
     targets["target_key"] = targets["sequence"].map(target_key)
-    targets["target_name"] = targets["target_id"]
+    targets = targets.assign(organism="Homo sapiens", target_class=None)
+    drugs["drug_name"] = [f"drug {row}" for row in range(len(drugs))]
 
     pairs = pairs.merge(drugs[["drug_id", "drug_key"]]).merge(targets[["target_id", "target_key"]])
     pairs["label"] = (pairs["affinity"] >= 12.1).astype("int8")
@@ -58,8 +62,8 @@ def write_tables(root: Path) -> None:
     turn = np.arange(len(pairs)) % 10
     part = np.select([held_out, turn == 0, turn < 3], ["test", "test", "val"], "train")
     for artefact, table in (
-        (DRUGS, drugs[["drug_key", "drug_id", "smiles"]]),
-        (TARGETS, targets[["target_key", "target_id", "target_name", "sequence"]]),
+        (DRUGS, drugs[["drug_key", "drug_id", "drug_name", "smiles"]]),
+        (TARGETS, targets[["target_key", *_TARGET_FACTS, "sequence"]]),
         (INTERACTIONS, pairs[["drug_key", "target_key", "label", "source"]]),
         (SPLITS, pairs[["drug_key", "target_key"]].assign(split=part)),
     ):

@@ -103,6 +103,10 @@ def measured() -> Measured:
             neutralise_charges=True,
             keep_stereochemistry=True,
             max_heavy_atoms=290,
+            max_smiles_characters=4000,
+            max_fragments=100,
+            max_rings=100,
+            max_fused_rings=16,
             min_residues=20,
             max_residues=40000,
         ),
@@ -115,10 +119,19 @@ def measured() -> Measured:
         ),
         domain=ApplicabilityDomain(drug_limit=0.4, target_limit=0.3),
         reference=Reference(
-            smiles=["CCO", "CCN"],
+            drugs=pd.DataFrame(
+                {"drug_id": ["D1", "D2"], "drug_name": None, "smiles": ["CCO", "CCN"]}
+            ),
             fingerprints=np.zeros((2, 8), np.uint8),
             targets=pd.DataFrame(
-                {"target_id": targets, "target_name": None, "sequence": targets, "in_train": True}
+                {
+                    "target_id": targets,
+                    "target_name": None,
+                    "organism": None,
+                    "target_class": None,
+                    "sequence": targets,
+                    "in_train": True,
+                }
             ),
             # 12 targets: ten with two pairs, two with one: the ten hold 20 of 22.
             pairs=np.array(

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from prepared_tables import STANDARDISE
 from rdkit import Chem
 
 from stages.dti.config.dataset import DatasetConfig
+from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.check_tables import make_tables
 from stages.dti.data.checks import Check, all_checks
@@ -131,7 +133,7 @@ def broken_records() -> pd.DataFrame:
 
 
 def run(records: pd.DataFrame, config: ValidateConfig) -> dict[str, CheckResult]:
-    results = run_checks(make_tables(records, DATASET, config), all_checks(config))
+    results = run_checks(make_tables(records, DATASET, config, STANDARDISE), all_checks(config))
     return {result.check.name: result for result in results}
 
 
@@ -203,7 +205,7 @@ def test_a_row_that_its_form_rules_out_is_only_unusable() -> None:
     records.loc[0, "smiles"] = None
     records.loc[0, "affinity"] = np.nan
     records.loc[0, "refusal"] = "multichain_target"
-    table = make_tables(records, DATASET, CONFIG).interactions
+    table = make_tables(records, DATASET, CONFIG, STANDARDISE).interactions
     assert table.loc[0, "usable"] == "multichain_target"
     assert table.loc[0, ["structures", "measurement", "label"]].isna().all()
     assert (table.loc[1:, "usable"] == "ok").all()
@@ -212,7 +214,7 @@ def test_a_row_that_its_form_rules_out_is_only_unusable() -> None:
 def test_a_check_with_nothing_to_check_fails() -> None:
     records = good_records().assign(smiles=None)
     checks: list[Check] = [check for check in all_checks(CONFIG) if check.suite == "drugs"]
-    results = run_checks(make_tables(records, DATASET, CONFIG), checks)
+    results = run_checks(make_tables(records, DATASET, CONFIG, STANDARDISE), checks)
     parses = next(result for result in results if result.check.name == "smiles_parses")
     assert not parses.passed
     assert parses.observed is None
@@ -222,23 +224,23 @@ def test_a_check_with_nothing_to_check_fails() -> None:
 def test_a_check_that_cannot_run_is_an_error() -> None:
     check = replace(all_checks(CONFIG)[0], column="no_such_column")
     with pytest.raises(RuntimeError, match="smiles_present"):
-        run_checks(make_tables(good_records(), DATASET, CONFIG), [check])
+        run_checks(make_tables(good_records(), DATASET, CONFIG, STANDARDISE), [check])
 
 
 def test_records_are_left_as_they_were() -> None:
     records = broken_records()
-    make_tables(records, DATASET, CONFIG)
+    make_tables(records, DATASET, CONFIG, STANDARDISE)
     pd.testing.assert_frame_equal(records, broken_records())
 
 
 def test_each_different_structure_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
 
-    def parse(smiles: str) -> Chem.Mol:
+    def parse(smiles: str, config: StandardiseConfig) -> Chem.Mol:
         parsed.append(smiles)
-        return parse_smiles(smiles)
+        return parse_smiles(smiles, config)
 
     monkeypatch.setattr("stages.dti.data.check_tables.parse_smiles", parse)
-    make_tables(good_records(), DATASET, CONFIG)
+    make_tables(good_records(), DATASET, CONFIG, STANDARDISE)
     assert sorted(parsed) == sorted(set(parsed))
     assert len(parsed) == 8

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stages.dti.config.base import build
@@ -103,6 +107,40 @@ def test_pairs_with_affinities_relations_and_split(tmp_path: Path) -> None:
     assert records["published_split"].tolist() == ["train", "val", "test"] + [None] * 4
 
 
+@pytest.mark.parametrize(
+    ("written", "part"),
+    [
+        ("train", "train"),
+        ("Training", "train"),
+        ("val", "val"),
+        ("valid", "val"),
+        ("VALIDATION", "val"),
+        ("dev", "val"),
+        ("test", "test"),
+    ],
+)
+def test_names_of_published_parts(tmp_path: Path, written: str, part: str) -> None:
+    text = f"smiles,sequence,label,fold\n{ASPIRIN},{UBIQUITIN},1,{written}\n"
+    records = read(tmp_path, {"pairs": text}, columns={"label": "label", "split": "fold"})
+    assert records["published_split"].tolist() == [part]
+
+
+def test_parquet_with_two_columns_of_one_name(tmp_path: Path) -> None:
+    names = ["smiles", "sequence", "label", "label"]
+    columns = [pa.array([text]) for text in (ASPIRIN, UBIQUITIN, "1", "0")]
+    pq.write_table(pa.Table.from_arrays(columns, names=names), tmp_path / "table.parquet")
+    content = (tmp_path / "table.parquet").read_bytes()
+    with pytest.raises(DataError, match="2 columns 'label'"):
+        read(tmp_path, {"pairs": content}, ".parquet", columns={"label": "label"})
+
+
+def test_every_compression_is_known_by_its_content(tmp_path: Path) -> None:
+    text = f"smiles,sequence,label\n{ASPIRIN},{UBIQUITIN},1\n".encode("utf-8-sig")
+    for content in (gzip.compress(text), bz2.compress(text), lzma.compress(text), text):
+        records = read(tmp_path, {"pairs": content}, suffix="", columns={"label": "label"})
+        assert records["smiles"].tolist() == [ASPIRIN]
+
+
 def test_one_file_per_split(tmp_path: Path) -> None:
     header = "SMILES,Protein,Y\n"
     files = {
@@ -137,6 +175,11 @@ def test_compressed_and_parquet_files_are_known_by_their_content(tmp_path: Path)
         ("hello\nworld\n", "no table: its first line, 'hello', has no tab, comma or semicolon"),
         (f"smiles,sequence,label\n{ASPIRIN},M,1\n{ASPIRIN},M,1,5\n", "Expected 3 fields in line 3"),
         (f"smiles,sequence,label\n{ASPIRIN},M,1,5\n", "cannot be read as a table"),
+        (
+            f"smiles,sequence,label,label\n{ASPIRIN},M,1,0\n",
+            "2 columns 'label', and which of them is meant is not said",
+        ),
+        (f'smiles,"label",sequence, label\n{ASPIRIN},M,1,0\n', "2 columns 'label'"),
         (b"smiles,sequence,label\n\xff\xfe,M,1\n", "not UTF-8 text"),
         (b"PAR1 and nothing else", "cannot be read as a table"),
         (b"\x1f\x8b and nothing else", "cannot be read as a table"),
@@ -206,6 +249,11 @@ def test_deepdta_reads_measured_cells_row_by_row(tmp_path: Path) -> None:
     assert records["source_row"].tolist() == [1, 2, 3, 4]
 
 
+def test_deepdta_json_with_a_byte_order_mark(tmp_path: Path) -> None:
+    records = read_matrix(tmp_path, {"ligands": "\ufeff" + MATRIX["ligands"]})
+    assert records["drug_id"].tolist() == ["5291", "5291", "2519", "2519"]
+
+
 def test_deepdta_separated_by_spaces_without_folds(tmp_path: Path) -> None:
     records = read_matrix(tmp_path, {"affinity": "5.0 nan 10000\nNaN 70 3\n"})
     assert records["affinity"].tolist() == [5, 10000, 70, 3]
@@ -240,6 +288,7 @@ DUMP_HEADER = [
     "BindingDB Reactant_set_id",
     "Ligand SMILES",
     "BindingDB MonomerID",
+    "BindingDB Ligand Name",
     "Target Name",
     "Target Source Organism According to Curator or DataSource",
     "Ki (nM)",
@@ -259,7 +308,7 @@ def dump_row(
     ki: str = "", ic50: str = "", kd: str = "", ec50: str = "", chains: str = "1", last: Any = None
 ) -> list[str]:
     last = [UBIQUITIN, "P62979"] if last is None else last
-    facts = ["1", ASPIRIN, "22360", 'Poly"ubiquitin', "Homo sapiens"]
+    facts = ["1", ASPIRIN, "22360", "aspirin", '"Poly"ubiquitin', "Homo sapiens"]
     return [*facts, ki, ic50, kd, ec50, chains, *last]
 
 
@@ -289,7 +338,9 @@ def test_bindingdb_dump_takes_the_preferred_measurement(tmp_path: Path) -> None:
     assert first["smiles"] == ASPIRIN
     assert first["sequence"] == UBIQUITIN
     assert (first["drug_id"], first["target_id"]) == ("22360", "P62979")
-    assert (first["target_name"], first["organism"]) == ('Poly"ubiquitin', "Homo sapiens")
+    # A quotation mark at the beginning quotes nothing.
+    assert (first["target_name"], first["organism"]) == ('"Poly"ubiquitin', "Homo sapiens")
+    assert first["drug_name"] == "aspirin"
 
     other = read_dump(tmp_path, dump(*rows), measurements=["EC50", "IC50"])
     assert other["affinity"].fillna(-1).tolist() == [20, 20, 9, -1]
@@ -374,9 +425,16 @@ def test_source_or_file_that_was_not_acquired(tmp_path: Path) -> None:
         ({"label": {"rule": "given", "unit": "nM"}}, "rule 'given' takes no unit"),
         ({"label": {"rule": "threshold", "unit": "nM"}}, "rule 'threshold' needs unit, stronger"),
         (
-            {"label": BELOW_100_NM | {"stronger": "higher"}},
+            {"label": BELOW_100_NM | {"stronger": "higher", "unit": "score"}},
             "positive_threshold must be at least as strong",
         ),
+        ({"label": BELOW_100_NM | {"stronger": "higher"}}, "in nM the lower value is the stronger"),
+        ({"label": BELOW_100_NM | {"unit": "nmol/L"}}, "'nmol/L' is unknown; did you mean 'nM'"),
+        ({"label": BELOW_100_NM | {"unit": "nm"}}, "unit 'nm' is unknown; did you mean 'nM'"),
+        ({"label": BELOW_100_NM | {"unit": "mol/L"}}, "'mol/L' is unknown; did you mean 'M'"),
+        ({"label": BELOW_100_NM | {"unit": "kiba scores"}}, "unknown; did you mean 'KIBA score'"),
+        ({"label": BELOW_100_NM | {"unit": "bananas"}}, "'bananas' is unknown; expected one of %"),
+        ({"label": BELOW_100_NM | {"positive_threshold": 0}}, "both thresholds must be above 0"),
         ({"measurements": ["KD"]}, "measurements"),
     ],
 )

@@ -92,7 +92,13 @@ def test_columns_and_types(sample: Path) -> None:
     }
     text = "string"
     assert found == {
-        "drugs": {"drug_key": text, "drug_id": text, "smiles": text, "heavy_atoms": "int32"},
+        "drugs": {
+            "drug_key": text,
+            "drug_id": text,
+            "drug_name": text,
+            "smiles": text,
+            "heavy_atoms": "int32",
+        },
         "targets": {
             "target_key": text,
             "target_id": text,

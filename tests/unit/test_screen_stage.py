@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from prepared_tables import STANDARDISE
+from rdkit import Chem
 from screened_model import LIBRARY, screen_section
 from written_files import files_below
 
+from stages.dti.data.standardise import standardise_smiles
+from stages.dti.data.tables import read_table
 from stages.dti.errors import DataError
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
 from stages.dti.prediction import Pair, Target
@@ -218,3 +222,64 @@ def test_a_library_that_is_no_table_is_refused(changed: Path) -> None:
     (changed / LIBRARY).write_text("no separator here\n")
     with pytest.raises(DataError, match="is no table"):
         run(Paths(changed, changed), screen=screen_section())
+
+
+def test_the_ranking_as_csv_and_sdf(screen_inputs: Path, tmp_path: Path) -> None:
+    paths = Paths(inputs=screen_inputs, outputs=tmp_path)
+    known = Predictor.load(screen_inputs / PROMOTED).known_targets.table
+    names = known["target_name"].iloc[[2, 0]].str.lower().tolist()
+    run(paths, screen=screen_section(targets=names, also_as=["csv", "sdf"]))
+    folder = tmp_path / SCREENING
+    ranking = pd.read_parquet(folder / "ranking.parquet")
+    assert list(ranking["target_id"].unique()) == known["target_id"].iloc[[2, 0]].tolist()
+    assert list(ranking["target_name"].unique()) == known["target_name"].iloc[[2, 0]].tolist()
+    assert set(ranking["organism"]) == {"Homo sapiens"}
+    assert ranking["drug_name"].str.startswith("drug ").any()  # the library has none: the model's
+    as_csv = pd.read_csv(folder / "ranking.csv", float_precision="round_trip")
+    assert list(as_csv.columns) == list(ranking.columns)
+    assert as_csv["score"].tolist() == ranking["score"].tolist()
+    as_sdf = read_table(folder / "ranking.sdf")
+    assert as_sdf["drug_id"].tolist() == ranking["drug_id"].tolist()
+    assert as_sdf["target_id"].tolist() == ranking["target_id"].tolist()
+    assert as_sdf["rank"].astype(int).tolist() == ranking["rank"].tolist()
+    assert as_sdf["score"].astype(float).tolist() == ranking["score"].tolist()
+    assert [standardise_smiles(text, STANDARDISE) for text in as_sdf["smiles"]] == ranking[
+        "smiles"
+    ].tolist()
+
+
+def test_chemists_files_as_library_and_targets(changed: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(changed / LIBRARY).head(6)
+    lines = [f"{row.smiles}\t{row.drug_id}\tname {row.Index}" for row in table.itertuples()]
+    (changed / "mine.smi").write_text("\n".join([*lines, "C1CC broken"]) + "\n")
+    known = Predictor.load(changed / PROMOTED).known_targets.table
+    (changed / "mine.fasta").write_text(
+        f">sp|P99999|X_HUMAN A kinase OS=Homo sapiens OX=9606 GN=MINE\n{known['sequence'][0]}\n"
+        ">empty\n"
+    )
+    section = screen_section(
+        library="mine.smi", columns={"smiles": "smiles"}, targets="mine.fasta", top_k=3
+    )
+    run(Paths(inputs=changed, outputs=tmp_path), screen=section)
+    ranking = pd.read_parquet(tmp_path / SCREENING / "ranking.parquet")
+    assert set(ranking["target_id"]) == {"P99999"}
+    assert set(ranking["target_name"]) == {"MINE"}
+    names = dict(zip(table["drug_id"], [f"name {row}" for row in range(6)], strict=True))
+    assert ranking["drug_name"].tolist() == [names[drug_id] for drug_id in ranking["drug_id"]]
+    rejected = pd.read_parquet(tmp_path / SCREENING / "rejected.parquet")
+    assert rejected[["kind", "row", "id"]].values.tolist() == [
+        ["drug", 7, "broken"],
+        ["target", 2, "empty"],
+    ]
+
+
+def test_an_unreadable_record_of_an_sdf_keeps_its_row(changed: Path, tmp_path: Path) -> None:
+    good = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    (changed / "mine.sdf").write_text(f"{good}$$$$\nbad one\n\n\nno counts\n$$$$\n{good}$$$$\n")
+    section = screen_section(library="mine.sdf", columns={"smiles": "smiles"}, top_k=3)
+    run(Paths(inputs=changed, outputs=tmp_path), screen=section)
+    rejected = pd.read_parquet(tmp_path / SCREENING / "rejected.parquet")
+    assert rejected[["row", "id", "reason", "detail"]].values.tolist() == [
+        [2, "bad one", "invalid", "RDKit cannot read the mol block"],
+        [3, "row 3", "duplicate", "once standardised, the same as row 1"],
+    ]

@@ -35,6 +35,9 @@ def test_clean(sequence: str, expected: str) -> None:
         ("MK*AYI", r"'\*' at residue 3"),
         ("MKTAYI1", "'1' at residue 7"),
         ("MKTÄYI", "'Ä' at residue 4"),
+        ("mktßyi", "'ß' at residue 4"),
+        ("mktıyi", "'ı' at residue 4"),
+        ("MKT\udc80YI", r"'\\udc80' at residue 4"),
         ("MKTA", "4 residues, fewer than 5"),
         ("MKTAYIAKQRQ", "11 residues, more than 10"),
     ],
@@ -42,6 +45,28 @@ def test_clean(sequence: str, expected: str) -> None:
 def test_reasons(sequence: str, reason: str) -> None:
     with pytest.raises(InvalidInputError, match=reason):
         clean_sequence(sequence, 5, 10)
+
+
+@pytest.mark.parametrize(
+    "sequence", ["ATGGCCAAGTTTCTGAACGGCTACCTGAAA", "augc" * 9, "ATGN" * 5 + "CCCCCCCCCC"]
+)
+def test_nucleic_acid_is_no_protein(sequence: str) -> None:
+    with pytest.raises(InvalidInputError, match="letters are all of A, C, G, T, U, N: DNA or RNA"):
+        clean_sequence(sequence, 5, 100)
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        "ACGTNU" * 4 + "ACGTN",  # 29 letters: a peptide may be that odd
+        "ACGTNU" * 5 + "D",  # one other residue
+        "AATAATAATAATAATAATAATAATAATAATAATAAT",  # antifreeze peptides repeat alanine and threonine
+        "N" * 40,
+        "GCGC" * 10,
+    ],
+)
+def test_odd_proteins_are_let_pass(sequence: str) -> None:
+    assert clean_sequence(sequence, 5, 100) == sequence
 
 
 def test_exactly_the_letters_that_have_a_token() -> None:

@@ -39,7 +39,7 @@ def same_partition(a: np.ndarray, b: np.ndarray) -> bool:
 
 @pytest.mark.parametrize(
     ("rows", "sizes"),
-    [(3, [1, 1, 1]), (4, [2, 1, 1]), (5, [3, 1, 1]), (10, [8, 1, 1]), (5000, [4000, 500, 500])],
+    [(3, [1, 1, 1]), (5, [3, 1, 1]), (6, [2, 2, 2]), (10, [6, 2, 2]), (5000, [4000, 500, 500])],
 )
 def test_part_sizes_adapt_to_few_rows(rows: int, sizes: list[int]) -> None:
     assert part_sizes(rows, EIGHTY).tolist() == sizes
@@ -143,21 +143,20 @@ def test_the_seed_decides(kind: str) -> None:
     assert (first != other).mean() > 0.1
 
 
-def test_five_pairs_divide_into_three_one_one() -> None:
-    few = tables(
-        pd.DataFrame(
-            {
-                "smiles": SMILES[:5],
-                "sequence": SEQUENCES[:5],
-                "label": [1, 0, 1, 0, 1],
-                "published_split": None,
-            }
-        )
-    )
+def test_six_pairs_are_enough_for_two_classes_in_each_part() -> None:
+    few = grid(SMILES[:6], SEQUENCES[:1], [1, 0, 1, 0, 1, 0])
     for seed in range(10):
         split = make_split(*few, config("random", seed=seed))
-        assert counts(split) == {"train": 3, "val": 1, "test": 1}
-        assert set(few.interactions["label"][split == "train"]) == {0, 1}
+        assert counts(split) == {"train": 2, "val": 2, "test": 2}
+        for part in ("train", "val", "test"):
+            assert set(few.interactions["label"][split == part]) == {0, 1}
+
+
+def test_a_part_of_a_single_pair_is_refused() -> None:
+    few = grid(SMILES[:8], SEQUENCES[:1], [1, 0] * 4)
+    few.interactions["published_split"] = ["train"] * 4 + ["val"] + ["test"] * 3
+    with pytest.raises(DataError, match=r"val has 1 positives and 0 negatives, and needs both"):
+        make_split(*few, config("published"))
 
 
 def test_cold_splits_differ_in_what_they_keep_apart() -> None:
@@ -261,8 +260,8 @@ def test_published_parts_that_are_missing(names: list[str | None], missing: str)
 
 
 def test_too_few_pairs() -> None:
-    with pytest.raises(DataError, match=r"2 pairs cannot be divided .* at least 3"):
-        make_split(*grid(SMILES[:2], SEQUENCES[:1], [0, 1]), config("random"))
+    with pytest.raises(DataError, match=r"5 pairs cannot be divided .* so 6 in all"):
+        make_split(*grid(SMILES[:5], SEQUENCES[:1], [0, 1, 0, 1, 0]), config("random"))
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])

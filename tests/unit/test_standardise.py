@@ -14,6 +14,10 @@ CONFIG = StandardiseConfig(
     neutralise_charges=True,
     keep_stereochemistry=True,
     max_heavy_atoms=290,
+    max_smiles_characters=4000,
+    max_fragments=100,
+    max_rings=100,
+    max_fused_rings=16,
     min_residues=20,
     max_residues=40000,
 )

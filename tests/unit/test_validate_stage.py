@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prepared_tables import STANDARDISE
 
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.validate import ValidateConfig
@@ -68,7 +69,8 @@ def hashes(root: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("good")
-    run(with_raw_data(root, ROWS), dataset=DATASET, validate=config())
+    paths = with_raw_data(root, ROWS)
+    run(paths, dataset=DATASET, standardise=STANDARDISE, validate=config())
     return root
 
 
@@ -98,7 +100,12 @@ def test_two_runs_give_equal_bytes(
     with monkeypatch.context() as patched:
         patched.setenv("TZ", "Asia/Tokyo")
         time.tzset()
-        run(with_raw_data(tmp_path, ROWS), dataset=DATASET, validate=config())
+        run(
+            with_raw_data(tmp_path, ROWS),
+            dataset=DATASET,
+            standardise=STANDARDISE,
+            validate=config(),
+        )
     time.tzset()
     assert hashes(tmp_path) == hashes(good)
 
@@ -113,7 +120,7 @@ def test_failed_checks_stop_the_pipeline_and_leave_the_reports(
 ) -> None:
     paths = with_raw_data(tmp_path, bad_rows)
     with pytest.raises(DataError, match="smiles_parses") as error:
-        run(paths, dataset=DATASET, validate=config())
+        run(paths, dataset=DATASET, standardise=STANDARDISE, validate=config())
     page = tmp_path / VALIDATION / "index.html"
     assert str(page) in str(error.value)
     assert "SMILES syntax error" in page.read_text(encoding="utf-8")
@@ -124,7 +131,7 @@ def test_failed_checks_stop_the_pipeline_and_leave_the_reports(
 
 def test_failed_checks_are_only_reported_on_request(tmp_path: Path, bad_rows: list[str]) -> None:
     paths = with_raw_data(tmp_path, bad_rows)
-    run(paths, dataset=DATASET, validate=config(on_failure="report"))
+    run(paths, dataset=DATASET, standardise=STANDARDISE, validate=config(on_failure="report"))
     found = json.loads((tmp_path / VALIDATION / "validation.json").read_text(encoding="utf-8"))
     assert found["verdict"] == "failed"
     assert found["problems"]

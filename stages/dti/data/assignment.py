@@ -19,17 +19,18 @@ _MAX_ROUNDS = 20
 def part_sizes(rows: int, fractions: Sequence[float]) -> NDArray[np.int64]:
     """Return how many of ``rows`` each part gets, int64 ``(parts,)``; the first takes the rest.
 
-    Every other part gets its share, rounded half up, and at least one row: 5 rows at
-    80/10/10 give 3, 1, 1.
+    Every other part gets its share, rounded half up, and at least two rows (one of each class), or
+    one where there are not two for each part: 6 rows at 80/10/10 give 2, 2, 2.
 
     Raises:
         ValueError: fewer rows than parts.
     """
     if rows < len(fractions):
         raise ValueError(f"{rows} rows cannot fill {len(fractions)} parts")
-    sizes = np.maximum(np.floor(rows * np.asarray(fractions) + 0.5), 1).astype(np.int64)
+    least = 2 if rows >= 2 * len(fractions) else 1
+    sizes = np.maximum(np.floor(rows * np.asarray(fractions) + 0.5), least).astype(np.int64)
     sizes[0] = rows - sizes[1:].sum()
-    while sizes[0] < 1:
+    while sizes[0] < least:
         largest = sizes.argmax()
         sizes[largest] -= 1
         sizes[0] += 1

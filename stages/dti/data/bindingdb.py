@@ -24,6 +24,8 @@ from stages.dti.errors import DataError, nearest
 MULTICHAIN_TARGET = "multichain_target"
 """Refusal of a row whose target has several chains."""
 
+_MULTICHAIN_DETAIL = "the target has several chains, and which of them binds is not said"
+
 _SEQUENCE = "BindingDB Target Chain Sequence"
 _CHAINS = "Number of Protein Chains in Target (>1 implies a multichain complex)"
 
@@ -35,6 +37,7 @@ _FIELDS: dict[str, tuple[str, ...]] = {
         "UniProt (SwissProt) Primary ID of Target Chain",
         "UniProt (TrEMBL) Primary ID of Target Chain",
     ),
+    "drug_name": ("BindingDB Ligand Name",),
     "target_name": ("Target Name",),
     "organism": ("Target Source Organism According to Curator or DataSource",),
 }
@@ -55,7 +58,7 @@ def read_dump(path: Path, where: str, measurements: Sequence[str]) -> pd.DataFra
 
     Returns:
         Columns smiles, sequence, drug_id, target_id, target_name, organism, affinity, relation,
-        affinity_text, refusal.
+        affinity_text, drug_name, refusal, refusal_detail.
 
     Raises:
         DataError: a needed column is missing, or the file is no such table.
@@ -83,7 +86,7 @@ def read_dump(path: Path, where: str, measurements: Sequence[str]) -> pd.DataFra
         for chunk in chunks:
             chunk.columns = pd.Index(names)
             part = _read_chunk(as_text(chunk), measurements)
-            for field in ("smiles", "sequence", "target_name", "organism"):
+            for field in ("smiles", "sequence", "drug_name", "target_name", "organism"):
                 # A dump repeats each text many times; one object for equal ones saves gigabytes.
                 part[field] = [
                     seen.setdefault(text, text) if text is not None else None
@@ -133,6 +136,7 @@ def _read_chunk(chunk: pd.DataFrame, measurements: Sequence[str]) -> pd.DataFram
     if "second_sequence" in chunk:
         several |= chunk["second_sequence"].notna()
     part["refusal"] = several.map({True: MULTICHAIN_TARGET, False: None}).astype(object)
+    part["refusal_detail"] = several.map({True: _MULTICHAIN_DETAIL, False: None}).astype(object)
     return part
 
 

@@ -15,10 +15,11 @@ import pandas as pd
 from rdkit import rdBase
 
 from stages.dti.config.dataset import DatasetConfig
+from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.labels import CONCENTRATIONS, label_affinities
+from stages.dti.data.labels import label_affinities
 from stages.dti.data.sequences import clean_sequence
-from stages.dti.data.standardise import parse_smiles
+from stages.dti.data.standardise import parse_smiles, rdkit_failures
 from stages.dti.errors import InvalidInputError
 
 OK = "ok"
@@ -51,13 +52,16 @@ class CheckTables:
 
 
 def make_tables(
-    records: pd.DataFrame, dataset: DatasetConfig, config: ValidateConfig
+    records: pd.DataFrame,
+    dataset: DatasetConfig,
+    config: ValidateConfig,
+    standardise: StandardiseConfig,
 ) -> CheckTables:
     """Return the tables of raw records (columns: ``stages/dti/data/formats.py``)."""
     records = records.reset_index(drop=True)
     for column in ("smiles", "sequence", "drug_id", "target_id"):
         records[column] = _given(records[column])
-    structure = _looked_up(records["smiles"], _smiles_problem)
+    structure = _looked_up(records["smiles"], lambda text: _smiles_problem(text, standardise))
     letters = _looked_up(records["sequence"], _letters_problem)
     residues = records["sequence"].str.len()
 
@@ -78,10 +82,10 @@ def make_tables(
     )
 
 
-def _smiles_problem(smiles: str) -> str | None:
+def _smiles_problem(smiles: str, config: StandardiseConfig) -> str | None:
     try:
-        with rdBase.BlockLogs():
-            parse_smiles(smiles)
+        with rdBase.BlockLogs(), rdkit_failures():
+            parse_smiles(smiles, config)
     except InvalidInputError as error:
         return str(error)
     return None
@@ -160,10 +164,10 @@ def _measurement(records: pd.DataFrame, dataset: DatasetConfig) -> pd.Series:
     affinity = _value_problem(
         records["affinity"], records["affinity_text"], "affinity", "not a number"
     )
-    concentration = records["source"].map(
-        {name: source.label.unit in CONCENTRATIONS for name, source in dataset.sources.items()}
+    positive = records["source"].map(
+        {name: source.label.stronger == "lower" for name, source in dataset.sources.items()}
     )
-    affinity = affinity.mask(concentration & (records["affinity"] <= 0), "affinity not above 0")
+    affinity = affinity.mask(positive & (records["affinity"] <= 0), "affinity not above 0")
     return label.where(given, affinity)
 
 

@@ -134,7 +134,7 @@ def _interaction_checks(config: ValidateConfig) -> list[Check]:
         _fine(
             "measurement_valid",
             "interactions",
-            "Affinity is a number (a concentration above 0), or the label is 0 or 1",
+            "Affinity is a number (above 0 where lower is stronger), or the label is 0 or 1",
             "measurement",
             measured,
         ),

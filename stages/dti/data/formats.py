@@ -1,7 +1,8 @@
 """The published forms of drug–target data, read into one table of raw records.
 
-``pairs``: a CSV, TSV or Parquet file with one pair per row; one file, or one per split.
-``tables``: drugs, targets and interactions, joined by their ids.
+``pairs``: a table with one pair per row; one file, or one per split.
+``tables``: drugs, targets and interactions, joined by their ids; drugs may be a SMILES file or an
+SDF, targets a FASTA (``data/tables.py``).
 ``deepdta``: an affinity matrix with ligands and proteins as JSON (``data/deepdta.py``).
 ``bindingdb_dump``: BindingDB's own tab-separated dump (``data/bindingdb.py``).
 """
@@ -17,12 +18,22 @@ from stages.dti.config.dataset import SPLIT_ROLES, Columns, DatasetConfig, Sourc
 from stages.dti.data.bindingdb import read_dump
 from stages.dti.data.deepdta import read_matrix
 from stages.dti.data.manifest import read_manifest
-from stages.dti.data.tables import parse_affinities, parse_labels, pick, read_table
+from stages.dti.data.molecule_files import UNREADABLE
+from stages.dti.data.tables import parse_affinities, parse_labels, pick, pick_field, read_table
 from stages.dti.errors import DataError
+
+UNREADABLE_RECORD = "unreadable_record"
+"""Refusal of a row whose drug or target stands in a record that holds no structure."""
+
+INVALID_TEXT = "invalid_text"
+"""Refusal of a row with text that is no Unicode: a lone surrogate."""
+
+_TARGET_FACTS = ("target_name", "organism", "target_class")
 
 _TEXT_COLUMNS = (
     "drug_id",
     "target_id",
+    "drug_name",
     "smiles",
     "sequence",
     "affinity_text",
@@ -32,6 +43,7 @@ _TEXT_COLUMNS = (
     "organism",
     "target_class",
     "refusal",
+    "refusal_detail",
 )
 
 RECORD_COLUMNS = (
@@ -48,10 +60,12 @@ RECORD_COLUMNS = (
     "label",
     "label_text",
     "published_split",
+    "drug_name",
     "target_name",
     "organism",
     "target_class",
     "refusal",
+    "refusal_detail",
 )
 
 _SPLIT_NAMES = {
@@ -73,12 +87,14 @@ def read_records(dataset: DatasetConfig, raw: Path) -> pd.DataFrame:
 
         - source, file: str; source_row: int64, the data row in that file, from 1 (``deepdta``:
           the measured cell, row by row)
-        - drug_id, target_id, smiles, sequence, target_name, organism, target_class: str or None
+        - drug_id, target_id, smiles, sequence, drug_name, target_name, organism, target_class: str
+          or None
         - affinity: float64, in the unit of the source's label rule, NaN if none; relation: str,
           one of ``= < <= > >=``; affinity_text: the original where it is no number, else None
         - label: float64, a given 0 or 1, NaN if none; label_text likewise
         - published_split: ``train``, ``val``, ``test`` or None
-        - refusal: code of the reason why the form itself rules the row out, else None
+        - refusal: code of the reason why the form itself rules the row out (refusal_detail: in
+          words), else None
 
     Raises:
         DataError: a source was not acquired, or a file is not what its form says.
@@ -99,7 +115,31 @@ def read_records(dataset: DatasetConfig, raw: Path) -> pd.DataFrame:
             )
         files = {role: raw / manifest[name][role]["file"] for role in source.files}
         frames.append(_read_source(source, files, name))
-    return pd.concat(frames, ignore_index=True)
+    records = pd.concat(frames, ignore_index=True)
+    _refuse_invalid_text(records)
+    return records
+
+
+def _refuse_invalid_text(records: pd.DataFrame) -> None:
+    """Refuse rows with a lone surrogate, which no file could hold, and write it as ``\\udc80``."""
+    for field in _TEXT_COLUMNS:
+        texts = records[field].dropna().unique()
+        broken = {text: _escaped(text) for text in texts if _escaped(text) != text}
+        if not broken:
+            continue
+        where = records[field].isin(broken)
+        records.loc[where, field] = records.loc[where, field].map(broken)
+        refused = where & records["refusal"].isna()
+        records.loc[refused, "refusal"] = INVALID_TEXT
+        records.loc[refused, "refusal_detail"] = [
+            f"{field} is no Unicode text: {text}" for text in records.loc[refused, field]
+        ]
+
+
+def _escaped(text: str) -> str:
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _read_source(source: Source, files: dict[str, Path], name: str) -> pd.DataFrame:
@@ -124,10 +164,10 @@ def _read_source(source: Source, files: dict[str, Path], name: str) -> pd.DataFr
 def _read_pairs(table: pd.DataFrame, where: str, source: Source) -> pd.DataFrame:
     columns = source.columns
     part = _read_values(table, where, source)
-    for field in ("smiles", "sequence", "drug_id", "target_id"):
+    for field in ("smiles", "sequence", "drug_id", "target_id", "drug_name", *_TARGET_FACTS):
         _copy(part, table, field, columns, where)
-    for field in ("target_name", "organism", "target_class"):
-        _copy(part, table, field, columns, where)
+    if UNREADABLE in table:
+        _refuse_unreadable(part, table[UNREADABLE])
     return part
 
 
@@ -137,13 +177,15 @@ def _read_tables(files: dict[str, Path], where: dict[str, str], source: Source) 
     tables = {role: read_table(path, where[role]) for role, path in files.items()}
     part = _read_values(tables["interactions"], where["interactions"], source)
     for role, id_field, value_field, extra in (
-        ("drugs", "drug_id", "smiles", ()),
-        ("targets", "target_id", "sequence", ("target_name", "organism", "target_class")),
+        ("drugs", "drug_id", "smiles", ("drug_name",)),
+        ("targets", "target_id", "sequence", _TARGET_FACTS),
     ):
         _copy(part, tables["interactions"], id_field, columns, where["interactions"])
         entities = pd.DataFrame(index=tables[role].index)
         for field in (id_field, value_field, *extra):
             _copy(entities, tables[role], field, columns, where[role])
+        if UNREADABLE in tables[role]:
+            entities[UNREADABLE] = tables[role][UNREADABLE]
         entities = entities[entities[id_field].notna()].drop_duplicates()
         twice = entities[id_field].duplicated()
         if twice.any():
@@ -155,7 +197,18 @@ def _read_tables(files: dict[str, Path], where: dict[str, str], source: Source) 
         for field in entities.columns:
             values = part[id_field].map(entities[field])
             part[field] = values.astype(object).where(values.notna(), None)
+        if UNREADABLE in part:
+            _refuse_unreadable(part, part.pop(UNREADABLE))
     return part
+
+
+def _refuse_unreadable(part: pd.DataFrame, reasons: pd.Series) -> None:
+    for column in ("refusal", "refusal_detail"):
+        if column not in part:
+            part[column] = pd.Series([None] * len(part), index=part.index, dtype=object)
+    where = reasons.notna() & part["refusal"].isna()
+    part.loc[where, "refusal"] = UNREADABLE_RECORD
+    part.loc[where, "refusal_detail"] = reasons[where]
 
 
 def _read_values(table: pd.DataFrame, where: str, source: Source) -> pd.DataFrame:
@@ -190,9 +243,9 @@ def _split_names(text: pd.Series, where: str) -> pd.Series:
 def _copy(
     part: pd.DataFrame, table: pd.DataFrame, field: str, columns: Columns, where: str
 ) -> None:
-    name = getattr(columns, field)
-    if name is not None:
-        part[field] = pick(table, name, where)
+    column = pick_field(table, getattr(columns, field), field, where)
+    if column is not None:
+        part[field] = column
 
 
 def _complete(part: pd.DataFrame, source: str, file: str) -> pd.DataFrame:

@@ -6,6 +6,9 @@ from hashlib import sha256
 
 _HEX_DIGITS = 16
 
+ID_SEPARATOR = "~"
+"""Between an id that stands for several drugs or targets, and the key that tells them apart."""
+
 
 def drug_key(smiles: str) -> str:
     """Return the key of a drug: ``D`` and 16 hex digits of its canonical SMILES' sha256."""

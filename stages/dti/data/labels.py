@@ -8,9 +8,6 @@ from numpy.typing import NDArray
 
 from stages.dti.config.dataset import LabelRule
 
-CONCENTRATIONS = ("pM", "nM", "uM", "µM", "mM", "M")
-"""Units in which an affinity must be above zero."""
-
 _FLIPPED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -91,6 +88,6 @@ def merge_measurements(
         {
             "affinity": reduced,
             "relation": np.where(facts["exact"], "=", bound),
-            "contradictory": ~facts["exact"] & (facts["some"] != facts["all"]),
+            "contradictory": facts["some"] != facts["all"],
         }
     )

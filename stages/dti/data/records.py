@@ -12,9 +12,8 @@ import pandas as pd
 from stages.dti.config.dataset import DatasetConfig, LabelRule
 from stages.dti.config.prepare import PrepareConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.bindingdb import MULTICHAIN_TARGET
-from stages.dti.data.keys import drug_key, target_key
-from stages.dti.data.labels import CONCENTRATIONS, label_affinities, merge_measurements
+from stages.dti.data.keys import ID_SEPARATOR, drug_key, target_key
+from stages.dti.data.labels import label_affinities, merge_measurements
 from stages.dti.data.sequences import clean_sequence
 from stages.dti.data.standardise import standardise_drugs
 from stages.dti.errors import DataError, InvalidInputError
@@ -25,10 +24,7 @@ _SPLITS = ("test", "val", "train")
 So it is never trained on where its source tests on it, and no published test set loses a pair.
 """
 
-_REFUSAL_DETAILS = {
-    MULTICHAIN_TARGET: "the target has several chains, and which of them binds is not said",
-}
-
+_DRUG_FACTS = ("drug_id", "drug_name")
 _TARGET_FACTS = ("target_id", "target_name", "organism", "target_class")
 
 
@@ -64,20 +60,23 @@ def prepare_records(
     the pair's label. The pair keeps the affinity of the first source that measured it and agrees
     with that label.
 
-    A refused row has one of these reasons, the first that applies: ``multichain_target``,
+    An id that stands for several drugs or targets would name none of them: each gets the id, ``~``
+    and its key as its own.
+
+    A refused row has one of these reasons, the first that applies: those of its form
+    (``formats.py``: ``multichain_target``, ``unreadable_record``, ``invalid_text``),
     ``missing_smiles``, ``invalid_smiles``, ``missing_sequence``, ``invalid_sequence``,
-    ``missing_affinity``, ``invalid_affinity``, ``missing_label``, ``invalid_label``,
-    ``contradictory_affinity`` (bounds in both directions), ``undecided_affinity`` (between the
-    thresholds, or a bound that reaches over one), ``conflicting_labels``.
+    ``missing_affinity``, ``invalid_affinity`` (no number, or not above 0 where lower is stronger),
+    ``missing_label``, ``invalid_label``, ``contradictory_affinity`` (bounds in both directions),
+    ``undecided_affinity`` (between the thresholds, or a bound that reaches over one),
+    ``conflicting_labels``.
 
     Raises:
         DataError: no row is left.
     """
     rows = records.reset_index(drop=True)
-    rows["reason"] = pd.Series([None] * len(rows), dtype=object)
-    rows["detail"] = pd.Series([None] * len(rows), dtype=object)
-    for refusal, detail in _REFUSAL_DETAILS.items():
-        _refuse(rows, rows["refusal"] == refusal, refusal, detail)
+    rows["reason"] = rows["refusal"].astype(object)
+    rows["detail"] = rows["refusal_detail"].astype(object)
     smiles, heavy_atoms = _number_drugs(rows, standardise, processes, progress)
     sequences = _number_targets(rows, standardise)
     for name, source in dataset.sources.items():
@@ -90,16 +89,16 @@ def prepare_records(
     accepted = rows[rows["reason"].isna()]
     if accepted.empty:
         raise DataError(_nothing_left(rejected))
-    drugs = _first_facts(accepted, "drug", ("drug_id",))
+    drugs = _first_facts(accepted, "drug", _DRUG_FACTS)
     drugs["smiles"] = smiles[drugs.index]
     drugs["heavy_atoms"] = heavy_atoms[drugs.index]
     drugs["drug_key"] = [drug_key(text) for text in drugs["smiles"]]
-    drugs["drug_id"] = drugs["drug_id"].fillna(drugs["drug_key"])
+    shared_drug_ids = _tell_apart(drugs, "drug_id", "drug_key")
     targets = _first_facts(accepted, "target", _TARGET_FACTS)
     targets["sequence"] = sequences[targets.index]
     targets["residues"] = targets["sequence"].str.len().astype(np.int32)
     targets["target_key"] = [target_key(text) for text in targets["sequence"]]
-    targets["target_id"] = targets["target_id"].fillna(targets["target_key"])
+    shared_target_ids = _tell_apart(targets, "target_id", "target_key")
     interactions, split_conflicts = _interactions(accepted, dataset)
     interactions["drug_key"] = drugs["drug_key"].loc[interactions.pop("drug")].to_numpy()
     interactions["target_key"] = targets["target_key"].loc[interactions.pop("target")].to_numpy()
@@ -119,6 +118,8 @@ def prepare_records(
         "targets": len(targets),
         "positives": positives,
         "prevalence": positives / len(interactions),
+        "drug_ids_of_several": shared_drug_ids,
+        "target_ids_of_several": shared_target_ids,
         "label_conflicts": conflicts,
         "published_split_conflicts": split_conflicts,
         "rejected_by_reason": {
@@ -205,8 +206,8 @@ def _check_values(rows: pd.DataFrame, where: pd.Series, rule: LabelRule) -> None
         f"invalid_{kind}",
         text.map(lambda written: f"{written!r} is not {wanted}", na_action="ignore"),
     )
-    if rule.unit in CONCENTRATIONS:
-        detail = f"an affinity in {rule.unit} must be above 0"
+    if rule.stronger == "lower":
+        detail = f"an affinity in {rule.unit}, where lower is stronger, must be above 0"
         _refuse(rows, where & (rows["affinity"] <= 0), "invalid_affinity", detail)
 
 
@@ -308,6 +309,18 @@ def _first_facts(accepted: pd.DataFrame, key: str, fields: Iterable[str]) -> pd.
         known = accepted.loc[accepted[field].notna(), [key, field]].drop_duplicates(key)
         table[field] = known.set_index(key)[field].astype(object)
     return table
+
+
+def _tell_apart(table: pd.DataFrame, id_field: str, key_field: str) -> int:
+    """Make every id unique: the source's, the key where there is none, or both.
+
+    Returns:
+        How many of the source's ids stood for several.
+    """
+    ids = table[id_field].fillna(table[key_field])
+    shared = ids.duplicated(keep=False)
+    table[id_field] = ids.mask(shared, ids + ID_SEPARATOR + table[key_field])
+    return int(ids[shared].nunique())
 
 
 def _rejected(rows: pd.DataFrame) -> pd.DataFrame:

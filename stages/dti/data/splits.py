@@ -96,16 +96,16 @@ def make_split(
         ``interactions``.
 
     Raises:
-        DataError: the table cannot be divided this way: too few pairs, a part without pairs or
-            with one class only, no published parts. A part of a single pair is let pass, since
-            five pairs divide into 3, 1, 1.
+        DataError: the table cannot be divided this way: too few pairs, a part without pairs,
+            of a single pair or of one class only, no published parts.
     """
     order = np.lexsort((interactions["target_key"], interactions["drug_key"]))
     ordered = interactions.iloc[order]
-    if len(ordered) < len(PARTS):
+    if len(ordered) < 2 * len(PARTS):
         raise DataError(
-            f"{len(ordered)} pairs cannot be divided into train, val and test; at least 3 are "
-            "needed: see data/interim/rejected.parquet for the rows that were refused"
+            f"{len(ordered)} pairs cannot be divided into train, val and test, which need a pair "
+            f"of each class, so {2 * len(PARTS)} in all: see data/interim/rejected.parquet for "
+            "the rows that were refused"
         )
     pairs = _index(ordered, drugs, targets)
     parts = np.empty(len(order), dtype=np.int64)
@@ -300,8 +300,7 @@ def _check_usable(parts: NDArray[np.int64], label: NDArray[np.int8], config: Spl
     for part, name in enumerate(PARTS):
         inside = label[parts == part]
         positives = int((inside == 1).sum())
-        one_class = positives in (0, len(inside)) and (len(inside) > 1 or part == TRAIN)
-        if len(inside) == 0 or one_class:
+        if positives in (0, len(inside)):
             raise DataError(
                 f"split {config.kind} (seed {config.seed}): {name} has {positives} positives and "
                 f"{len(inside) - positives} negatives, and needs both; of all "

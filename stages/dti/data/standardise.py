@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,6 +17,7 @@ from rdkit.Chem.MolStandardize.rdMolStandardize import (
 from tqdm import tqdm
 
 from stages.dti.config.standardise import StandardiseConfig
+from stages.dti.data.molecule_limits import check_limits
 from stages.dti.errors import InvalidInputError
 
 _PARALLEL_FROM = 20_000
@@ -39,19 +41,20 @@ class StandardisedDrug:
     reason: str | None
 
 
-def standardise_smiles(smiles: str, config: StandardiseConfig) -> str:
+def standardise_smiles(smiles: str | None, config: StandardiseConfig) -> str:
     """Return the canonical SMILES of the drug. Idempotent.
 
     A canonical SMILES read again may come out otherwise (perception of stereo bonds and aromatic
     rings depends on what neutralisation left behind), so the steps are repeated until it settles.
 
     Raises:
-        InvalidInputError: it cannot be parsed, is no complete molecule, or is too large.
+        InvalidInputError: it cannot be parsed, is no complete molecule, is too large, or one that
+            RDKit itself fails on.
     """
-    text = smiles.strip()
+    text = smiles.strip() if isinstance(smiles, str) else ""
     if not text:
         raise InvalidInputError("the SMILES is empty")
-    with rdBase.BlockLogs():
+    with rdBase.BlockLogs(), rdkit_failures():
         forms = [_standardise_once(text, config)]
         if forms[0] == text:
             return text
@@ -105,7 +108,7 @@ def _standardise_chunk(smiles: Sequence[str], config: StandardiseConfig) -> list
 
 
 def _standardise_once(smiles: str, config: StandardiseConfig) -> str:
-    molecule = parse_smiles(smiles)
+    molecule = parse_smiles(smiles, config)
     if config.keep_largest_fragment and "." in smiles:
         molecule = _largest_fragment()(molecule)
     if config.neutralise_charges and molecule.HasSubstructMatch(_charged()):
@@ -119,12 +122,30 @@ def _standardise_once(smiles: str, config: StandardiseConfig) -> str:
     return canonical
 
 
-def parse_smiles(smiles: str) -> Chem.Mol:
+@contextmanager
+def rdkit_failures() -> Iterator[None]:
+    """Turn what RDKit raises over a single molecule into an InvalidInputError.
+
+    A violated precondition (an element beyond the table, more neighbours than a byte counts) comes
+    as RuntimeError, text that is no Unicode (a lone surrogate) as UnicodeEncodeError.
+    """
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("the SMILES is no Unicode text (a lone surrogate)") from error
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = ": ".join(lines[:2]) or "no reason given"
+        raise InvalidInputError(f"RDKit fails on the molecule ({said})") from error
+
+
+def parse_smiles(smiles: str, config: StandardiseConfig) -> Chem.Mol:
     """Parse one SMILES; after white space only a CXSMILES extension (``|…|``) may follow.
 
     Raises:
-        InvalidInputError: it is no molecule; the message says why.
+        InvalidInputError: it is no molecule, or above a limit; the message says why.
     """
+    check_limits(smiles, config)
     parts = smiles.split(maxsplit=1)
     if len(parts) == 2 and not parts[1].startswith("|"):
         raise InvalidInputError("white space inside the SMILES")

@@ -1,9 +1,14 @@
-"""Reading the tables that people publish: CSV, TSV or Parquet, compressed or not, all as text."""
+"""Reading the tables that people publish, compressed or not, all as text.
+
+CSV, TSV and Parquet are known by their content, chemists' files (``molecule_files.py``) by name.
+"""
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -11,11 +16,15 @@ from typing import Literal
 import fsspec
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
+from stages.dti.data.molecule_files import UNREADABLE, read_molecules, reader_of
 from stages.dti.errors import DataError, nearest
 
 _MISSING = ("", "nan", "NaN", "NA", "N/A", "null", "NULL", "None", "<NA>")
 """Cells that mean "no value"."""
+
+_STRUCTURES = ("smiles", "sequence")
 
 Compression = Literal["gzip", "zip", "bz2", "xz"]
 
@@ -26,6 +35,8 @@ _COMPRESSIONS: dict[bytes, Compression] = {
     b"\xfd7zXZ": "xz",
 }
 """First bytes of a compressed file → the name by which fsspec and pandas know it."""
+
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 _RELATIONS = {
     "": "=",
@@ -42,25 +53,50 @@ _RELATIONS = {
 """Relation as published → as kept; ``~`` (about) counts as equal."""
 
 
-def read_table(path: Path, where: str) -> pd.DataFrame:
-    """Read a CSV, TSV or Parquet file, known by its content; every cell a str or ``None``.
+def read_table(path: Path, where: str | None = None) -> pd.DataFrame:
+    """Read a table, a SMILES file, a FASTA or an SDF; every cell a str or ``None``.
+
+    A chemists' file has the columns that ``molecule_files.py`` names. Its ``smiles`` or
+    ``sequence`` may go to the ``Predictor`` as they are: a record without one is an invalid row.
 
     Args:
-        where: how errors name the file.
+        where: how errors name the file; its path, if not given.
 
     Raises:
-        DataError: it is no such table, or holds no row.
+        DataError: it is no such table, holds no row, or has two columns of one name.
     """
+    where = where or str(path)
+    reader = reader_of(path.name)
+    if reader is not None:
+        with table_errors(where), fsspec.open(str(path), compression=compression_of(path)) as file:
+            records = read_molecules(file.read(), reader, where)
+        if records.empty:
+            raise DataError(f"{where} holds no record")
+        return as_text(records)
     with path.open("rb") as file:
         parquet = file.read(4) == b"PAR1"
     with table_errors(where):
         if parquet:
+            _refuse_duplicates(pq.read_schema(path).names, where)
             table = pd.read_parquet(path)
             table = table.apply(lambda column: column.map(str, na_action="ignore"))
         else:
+            separator = _separator(read_header(path, where), where)
+            # pandas would rename the second of two equal names, and never say so.
+            header = pd.read_csv(
+                path,
+                sep=separator,
+                header=None,
+                nrows=1,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                compression=compression_of(path),
+            )
+            _refuse_duplicates(header.iloc[0], where)
             table = pd.read_csv(
                 path,
-                sep=_separator(read_header(path, where), where),
+                sep=separator,
                 dtype=str,
                 keep_default_na=False,
                 index_col=False,
@@ -70,6 +106,16 @@ def read_table(path: Path, where: str) -> pd.DataFrame:
     if table.empty:
         raise DataError(f"{where} holds a header but no row")
     return as_text(table)
+
+
+def _refuse_duplicates(names: Iterable[str], where: str) -> None:
+    counts = Counter(name.strip() for name in names)
+    twice = [name for name, count in counts.items() if name and count > 1]
+    if twice:
+        raise DataError(
+            f"{where} has {counts[twice[0]]} columns {twice[0]!r}, and which of them is meant is "
+            "not said; rename or delete all but one"
+        )
 
 
 def read_header(path: Path, where: str) -> str:
@@ -101,10 +147,23 @@ def pick(table: pd.DataFrame, name: str, where: str) -> pd.Series:
     """
     if name not in table.columns:
         names = [str(column) for column in table.columns]
-        same = [column for column in names if column.casefold() == name.casefold()]
-        hint = f"; did you mean {same[0]!r}?" if same else nearest(name, names)
-        raise DataError(f"{where} has no column {name!r}{hint}")
+        raise DataError(f"{where} has no column {name!r}{nearest(name, names)}")
     return table[name]
+
+
+def pick_field(table: pd.DataFrame, name: str | None, field: str, where: str) -> pd.Series | None:
+    """Return the column that holds one of our fields; ``None`` if there is none.
+
+    Args:
+        name: of the column, as configured; ``None``: the table has none. A chemists' file has our
+            own names; only a property that is called as configured goes before its title.
+
+    Raises:
+        DataError: as ``pick`` does.
+    """
+    if UNREADABLE in table.columns and (field in _STRUCTURES or name not in table.columns):
+        name = field if field in table.columns else None
+    return None if name is None else pick(table, name, where)
 
 
 def parse_affinities(
@@ -155,13 +214,13 @@ def parse_labels(text: pd.Series) -> tuple[pd.Series, pd.Series]:
 
 
 def _numbers(text: pd.Series) -> pd.Series:
-    """Convert text to float64, exactly (pandas' own parser errs in the last bit); else NaN."""
+    """Convert text to float64, exactly (pandas' own parser errs in the last bit); else NaN.
+
+    Python itself would read ``1_000``, digits of other scripts and ``infinity`` too.
+    """
 
     def number(written: str) -> float:
-        try:
-            return float(written)
-        except ValueError:
-            return np.nan
+        return float(written) if _DECIMAL.fullmatch(written) else np.nan
 
     return text.map(number, na_action="ignore").astype(np.float64)
 

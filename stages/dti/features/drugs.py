@@ -21,6 +21,7 @@ from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64, GetMorganG
 from tqdm import tqdm
 
 from stages.dti.config.features import FeaturesConfig
+from stages.dti.data.standardise import rdkit_failures
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.store import ATOM_DIM, DrugFeatures
 
@@ -188,7 +189,8 @@ def read_molecule(smiles: str) -> Chem.Mol:
     """
     if not isinstance(smiles, str) or not smiles.strip():
         raise InvalidInputError("the SMILES is empty")
-    molecule = Chem.MolFromSmiles(smiles)
+    with rdkit_failures():
+        molecule = Chem.MolFromSmiles(smiles)
     if molecule is None:
         raise InvalidInputError(f"RDKit cannot read the SMILES {_shortened(smiles)}")
     if molecule.GetNumAtoms() == 0:
@@ -287,19 +289,21 @@ def _featurize_block(
     with rdBase.BlockLogs():
         for text in smiles:
             try:
-                molecule = read_molecule(text)
+                results.append(_featurize(text, generator, with_descriptors))
             except InvalidInputError as error:
                 results.append(str(error))
-                continue
-            results.append(
-                _Drug(
-                    atoms=atom_features(molecule),
-                    bonds=bonds(molecule),
-                    fingerprint=_fingerprint(molecule, generator),
-                    descriptors=descriptors(molecule) if with_descriptors else _NO_DESCRIPTORS,
-                )
-            )
     return results
+
+
+def _featurize(smiles: str, generator: FingerprintGenerator64, with_descriptors: bool) -> _Drug:
+    molecule = read_molecule(smiles)
+    with rdkit_failures():
+        return _Drug(
+            atoms=atom_features(molecule),
+            bonds=bonds(molecule),
+            fingerprint=_fingerprint(molecule, generator),
+            descriptors=descriptors(molecule) if with_descriptors else _NO_DESCRIPTORS,
+        )
 
 
 def _join(drugs: list[_Drug], config: FeaturesConfig, descriptor_columns: int) -> DrugFeatures:

@@ -37,8 +37,7 @@ class Job:
 
     Attributes:
         folder: of the model; ``predictor`` is loaded from it.
-        library: columns ``drug_id``, ``drug_name``, ``smiles``.
-        targets: columns ``target_id``, ``target_name``, ``sequence``.
+        library, targets: as ``library.py`` reads them.
         ready: the targets featurised.
         chunk_drugs: library rows per chunk.
     """

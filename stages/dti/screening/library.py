@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from stages.dti.config.screen import LibraryColumns
-from stages.dti.data.tables import pick, read_table
+from stages.dti.data.molecule_files import UNREADABLE
+from stages.dti.data.tables import pick, pick_field, read_table
 from stages.dti.errors import DataError
 from stages.dti.prediction import Target
 from stages.dti.predictor import Predictor
@@ -15,17 +16,20 @@ from stages.dti.predictor import Predictor
 APPROVED = "approved"
 ALL_TARGETS = "all"
 
+_TARGET_COLUMNS = ("target_id", "target_name", "organism", "sequence")
+
 
 def read_library(library: str, columns: LibraryColumns, root: Path) -> pd.DataFrame:
     """Return the drugs to be screened.
 
     Args:
-        library: ``approved``, or a table's path relative to ``root``.
-        columns: of that table; ``approved`` has its own.
+        library: ``approved``, or the path, relative to ``root``, of a table, SMILES file or SDF.
+        columns: of that table; ``approved`` and a chemists' file have their own.
 
     Returns:
-        Columns ``drug_id``, ``drug_name``, ``smiles`` (str or ``None``), one row per row of the
-        source. A row without an id is named by its number, from 1.
+        Columns ``drug_id``, ``drug_name``, ``smiles``, ``unreadable`` (why a record of a chemists'
+        file holds no structure; str or ``None``), one row per row of the source. A row without an
+        id is named by its number, from 1.
 
     Raises:
         DataError: there is no such file, it is no table, or it lacks a column.
@@ -39,15 +43,16 @@ def read_library(library: str, columns: LibraryColumns, root: Path) -> pd.DataFr
     else:
         table = read_table(_existing(library, "library", root), f"screen.library ({library})")
         where = f"screen.library ({library}); set screen.columns:"
-        smiles = _column(table, columns.smiles, where)
-        ids = _column(table, columns.id, where)
-        names = _column(table, columns.name, where)
+        smiles = _column(table, columns.smiles, "smiles", where)
+        ids = _column(table, columns.id, "drug_id", where)
+        names = _column(table, columns.name, "drug_name", where)
     numbers = pd.Series([f"row {number}" for number in range(1, len(table) + 1)], dtype=object)
     return pd.DataFrame(
         {
             "drug_id": ids.reset_index(drop=True).fillna(numbers),
             "drug_name": names.reset_index(drop=True),
             "smiles": smiles.reset_index(drop=True),
+            UNREADABLE: table.get(UNREADABLE),
         },
         dtype=object,
     )
@@ -57,29 +62,32 @@ def read_targets(chosen: str | list[str], predictor: Predictor, root: Path) -> p
     """Return the targets to be screened against.
 
     Args:
-        chosen: ``all``, ids that the model knows, or a table's path relative to ``root``.
+        chosen: ``all``, ids or names that the model knows, or the path, relative to ``root``, of
+            a table or a FASTA file.
 
     Returns:
-        Columns ``target_id``, ``target_name``, ``sequence`` (str or ``None``), one row per target
-        asked for. An id that the model does not know has no sequence.
+        Columns ``target_id``, ``target_name``, ``organism``, ``sequence`` (str or ``None``), one
+        row per target asked for. A name that the model does not know stands as ``target_id``,
+        without a sequence.
 
     Raises:
         DataError: there is no such file, it is no table, or it has no column ``sequence``.
     """
-    known = predictor.content.reference.targets
+    known = predictor.known_targets
     if chosen == ALL_TARGETS:
-        table = known[known["in_train"]]
+        table = known.table[known.table["in_train"]]
     elif isinstance(chosen, list):
-        table = known.set_index("target_id").reindex(pd.Index(chosen, name="target_id"))
-        table = table.reset_index()
+        rows = [known.find(name) if name in known else -1 for name in chosen]
+        table = known.table.reindex(rows).reset_index(drop=True)
+        table["target_id"] = table["target_id"].fillna(pd.Series(chosen))
     else:
         where = f"screen.targets ({chosen})"
         table = read_table(_existing(chosen, "targets", root), where)
         pick(table, "sequence", where)
         numbers = pd.Series([f"row {number}" for number in range(1, len(table) + 1)], dtype=object)
-        table = table.reindex(columns=["target_id", "target_name", "sequence"])
+        table = table.reindex(columns=list(_TARGET_COLUMNS))
         table["target_id"] = table["target_id"].fillna(numbers)
-    columns = table[["target_id", "target_name", "sequence"]].reset_index(drop=True)
+    columns = table[list(_TARGET_COLUMNS)].reset_index(drop=True)
     return columns.astype(object).where(columns.notna(), None)
 
 
@@ -101,7 +109,6 @@ def _existing(name: str, kind: str, root: Path) -> Path:
     return path
 
 
-def _column(table: pd.DataFrame, name: str | None, where: str) -> pd.Series:
-    if name is None:
-        return pd.Series([None] * len(table), dtype=object)
-    return pick(table, name, where)
+def _column(table: pd.DataFrame, name: str | None, field: str, where: str) -> pd.Series:
+    column = pick_field(table, name, field, where)
+    return pd.Series([None] * len(table), dtype=object) if column is None else column

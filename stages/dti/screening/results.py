@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from stages.dti.atomic import write_file
+from stages.dti.data.molecule_files import UNREADABLE
 from stages.dti.errors import DataError
 from stages.dti.prediction import Pair, Prediction
 from stages.dti.screening.chunks import Chunk, limit_threads
@@ -26,10 +27,11 @@ RANKING_COLUMNS = (
     "smiles",
     "target_id",
     "target_name",
+    "organism",
     *(
         field.name
         for field in fields(Prediction)
-        if field.name not in ("status", "reason", "smiles", "target_id")
+        if field.name not in ("status", "reason", "smiles", "drug_name", "target_id", "target_name")
     ),
 )
 """Columns of the ranking: who, then the numbers of ``Prediction``."""
@@ -207,14 +209,15 @@ def _ranked(
         {
             "rank": np.arange(1, len(order) + 1, dtype=np.int32),
             "drug_id": drugs["drug_id"].to_numpy(dtype=object),
-            "drug_name": drugs["drug_name"].to_numpy(dtype=object),
+            "drug_name": [
+                name if isinstance(name, str) else answers[position].drug_name
+                for name, position in zip(drugs["drug_name"], order, strict=True)
+            ],
             "smiles": chosen["smiles"].to_numpy(dtype=object),
-            "target_id": pd.Series(
-                [job.targets["target_id"].iloc[target]] * len(order), dtype=object
-            ),
-            "target_name": pd.Series(
-                [job.targets["target_name"].iloc[target]] * len(order), dtype=object
-            ),
+            **{
+                field: pd.Series([job.targets[field].iloc[target]] * len(order), dtype=object)
+                for field in ("target_id", "target_name", "organism")
+            },
         }
     )
     return pd.concat([who, numbers[list(RANKING_COLUMNS[len(who.columns) :])]], axis=1)
@@ -229,7 +232,7 @@ def _rejected_drug(job: Job, row: int, reason: str, detail: str) -> dict[str, ob
         "name": drug["drug_name"],
         "given": drug["smiles"],
         "reason": reason,
-        "detail": detail,
+        "detail": drug[UNREADABLE] or detail,
     }
 
 

@@ -22,7 +22,7 @@ from stages.dti.features.store import FeatureStore, PairData
 from stages.dti.lifecycle.provenance import artefact_hashes
 from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.base import Model
-from stages.dti.paths import FEATURES, INTERACTIONS, SPLITS, TARGETS, Paths
+from stages.dti.paths import DRUGS, FEATURES, INTERACTIONS, SPLITS, TARGETS, Paths
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def load_training_data(paths: Paths, conformal_fraction: float = 0.0) -> Trainin
     """
     interactions = pd.read_parquet(paths.read(INTERACTIONS))
     splits = pd.read_parquet(paths.read(SPLITS))
+    drugs = pd.read_parquet(paths.read(DRUGS))
     targets = pd.read_parquet(paths.read(TARGETS))
     store = FeatureStore.open(paths.read(FEATURES))
     pairs = interactions.merge(splits, on=["drug_key", "target_key"], validate="one_to_one")
@@ -79,7 +80,7 @@ def load_training_data(paths: Paths, conformal_fraction: float = 0.0) -> Trainin
             )
         parts[part] = store.pairs(rows)
     adapt = pairs[(pairs["split"] == "adapt") & featurized].drop(columns="label")
-    reference = _reference(store, parts["train"], targets)
+    reference = _reference(store, parts["train"], drugs, targets)
     return TrainingData(
         train=parts["train"],
         validation=parts["val"],
@@ -158,17 +159,26 @@ def _positions(pairs: pd.DataFrame) -> NDArray[np.float64]:
     return np.frombuffer(digests, dtype=">u4").astype(np.float64) / 2**32
 
 
-def _reference(store: FeatureStore, train: PairData, targets: pd.DataFrame) -> Reference:
+def _reference(
+    store: FeatureStore, train: PairData, drugs: pd.DataFrame, targets: pd.DataFrame
+) -> Reference:
     trained_drugs = np.unique(train.drug_index)
     trained_targets = np.unique(train.target_index)
+    facts = ["target_id", "target_name", "organism", "target_class"]
     known = store.target_table.merge(
-        targets[["target_key", "target_id", "target_name"]], on="target_key", how="left"
+        targets[["target_key", *facts]], on="target_key", how="left", validate="one_to_one"
+    )
+    trained = store.drug_table.iloc[trained_drugs].merge(
+        drugs[["drug_key", "drug_id", "drug_name"]],
+        on="drug_key",
+        how="left",
+        validate="one_to_one",
     )
     known["in_train"] = np.isin(np.arange(len(known)), trained_targets)
     drug_row = np.searchsorted(trained_drugs, train.drug_index)
     return Reference(
-        smiles=store.drug_table["smiles"].iloc[trained_drugs].tolist(),
+        drugs=trained[["drug_id", "drug_name", "smiles"]],
         fingerprints=np.ascontiguousarray(store.drugs.fingerprints[trained_drugs]),
-        targets=known[["target_id", "target_name", "sequence", "in_train"]],
+        targets=known[[*facts, "sequence", "in_train"]],
         pairs=np.stack([drug_row, train.target_index], axis=1).astype(np.int32),
     )
