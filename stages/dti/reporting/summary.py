@@ -13,6 +13,9 @@ from typing import Any
 
 from stages.dti.atomic import write_folder, write_json
 
+FIGURES = ("auroc", "auprc", "gate", "best", "quality")
+"""Each is the name of a file. ``best`` is missing where no baseline has a value."""
+
 DIGITS = 3
 """Decimals; two runs that differ by less do not differ."""
 
