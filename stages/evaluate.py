@@ -28,6 +28,8 @@ Sections:
 
 from __future__ import annotations
 
+import logging
+
 import pandas as pd
 
 from stages.dti.atomic import write_folder, write_json
@@ -51,6 +53,8 @@ from stages.dti.lifecycle.tracking_store import configure
 from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
 from stages.dti.scoring import CANDIDATE_KEY, asker, load_models, score
 from stages.dti.stage import main
+
+logger = logging.getLogger(__name__)
 
 
 def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> None:
@@ -113,6 +117,9 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
         for name in ("roc", "precision_recall", "reliability", "confusion"):
             getattr(results, name).to_csv(folder / f"{name}.csv", index=False)
     write_json(paths.write(METRICS), metrics)
+    for key, table in tables.items():
+        bounds = [table["auroc"][bound] for bound in ("value", "low", "high")]
+        logger.info("%s: AUROC %s (%s to %s)", names[key], *bounds)
 
     for key, model in models.items():
         is_candidate = key == CANDIDATE_KEY

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import signal
 import sys
 import time
@@ -30,7 +29,7 @@ from stages.dti.config.base import build
 from stages.dti.config.execution import ExecutionConfig
 from stages.dti.errors import ConfigError, DtiError, StageTimeoutError, nearest
 from stages.dti.paths import EXECUTIONS, ROOT, Paths
-from stages.dti.process import prepare_process
+from stages.dti.process import prepare_process, start_log
 
 SECTIONS = (
     "acquire",
@@ -129,14 +128,10 @@ def main(run: Callable[..., None]) -> None:
         hydra_config = HydraConfig.get()
         under_dvc = hydra_config.job.config_name == DVC_CONFIG_NAME
         outputs = ROOT if under_dvc else Path(hydra_config.runtime.output_dir)
-        logging.basicConfig(
-            level=os.environ.get("LOG_LEVEL", "INFO").upper(),
-            format="%(levelname)s: %(message)s",
-            force=True,
-        )
         started = time.monotonic()
         record: dict[str, Any] = {"stage": stage, "started_unix_s": int(time.time())}
         try:
+            start_log()
             plain = OmegaConf.to_container(config, resolve=True)
             assert isinstance(plain, dict)
             execution = build(ExecutionConfig, plain.get("execution"), "execution")
