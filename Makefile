@@ -18,8 +18,8 @@ export DO_NOT_TRACK := 1
 export DVC_NO_ANALYTICS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro promote test test-slow lint hooks check-lock format params deps benchmark \
-	serve lock clean
+.PHONY: help setup repro promote test test-slow lint hooks check-lock format params deps \
+	experiments benchmark serve lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -72,6 +72,10 @@ params: setup ## Compose conf/ into params.yaml
 
 deps: setup ## Write each stage's imports into dvc.yaml
 	python tests/structure/code_deps.py
+
+experiments: setup ## Compare the experiments: their figures and the parameters they changed
+	dvc exp show --no-pager --hide-workspace --only-changed --keep '(auroc|auprc|gate)$$' \
+		--drop 'Created|reports/|model\.(drug|target|interaction)\.'
 
 benchmark: setup params ## Measure the engine on this machine into reports/benchmark, about 10 minutes
 	python -m stages.benchmark --config-dir=. --config-name=params hydra.run.dir=. \

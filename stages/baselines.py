@@ -42,9 +42,9 @@ def run(
     """Fit every baseline and write its folder."""
     data = load_training_data(paths, train.conformal_fraction)
     with write_folder(paths.write(BASELINES)) as temporary:
-        for name, model in baselines.root.items():
+        for number, (name, model) in enumerate(baselines.root.items(), start=1):
             config = model.root
-            logger.info("fitting %s", name)
+            logger.info("fitting %s, %d of %d", name, number, len(baselines.root))
             with (
                 training_run(
                     tracking,

@@ -31,6 +31,7 @@ Sections:
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ from stages.dti.scoring import (
     score_the_rest,
 )
 from stages.dti.stage import main
+
+logger = logging.getLogger(__name__)
 
 
 def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> None:
@@ -143,6 +146,9 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
         for name in ("roc", "precision_recall", "reliability", "confusion"):
             getattr(results, name).to_csv(folder / f"{name}.csv", index=False)
     write_json(paths.write(METRICS), metrics)
+    for key, table in tables.items():
+        bounds = [table["auroc"][bound] for bound in ("value", "low", "high")]
+        logger.info("%s: AUROC %s (%s to %s)", names[key], *bounds)
 
     evaluated = {key: (model, model.info.sha256) for key, model in models.items()} | {
         name: (model, evaluate.pretrained[name].sha256) for name, model in pretrained.items()

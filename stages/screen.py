@@ -80,7 +80,8 @@ def run(paths: Paths, *, screen: ScreenConfig) -> None:
     )
     cache = paths.outputs / CACHE / "screen" / job.key
     kept = complete(job, _engine(screen), cache)
-    logger.info("%d of %d chunks were kept by a run before", kept, job.chunks)
+    if kept:
+        logger.info("%d of %d chunks were kept by a run before", kept, job.chunks)
     with write_folder(paths.write(SCREENING)) as folder:
         gathered = gather(job, cache, folder / "scores" if screen.keep_scores else None)
         found = rank_exactly(job, gathered, screen.top_k)

@@ -48,7 +48,8 @@ def run(paths: Paths, *, split: SplitConfig) -> None:
         splits.to_parquet(path, index=False)
     write_json(paths.write(LEAKAGE), report)
     for part, counts in report["parts"].items():
-        logger.info("%s: %d pairs, %d positives", part, counts["pairs"], counts["positives"])
+        if counts["pairs"]:
+            logger.info("%s: %d pairs, %d positives", part, counts["pairs"], counts["positives"])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ resumes.
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -51,6 +52,8 @@ from stages.dti.training.devices import require_devices
 from stages.dti.training.domain import domain_adaptation
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.training.fit import fit
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -110,6 +113,11 @@ def run(
             **({} if domain is None else {"adaptation": curves.own.adaptation(len(domain.pairs))}),
         }
         write_json(paths.write(TRAINING_METRICS), summary)
+        logger.info(
+            "%s: validation AUROC %s on %d pairs",
+            config.name,
+            *(folder.validation_metrics[name] for name in ("val_auroc", "val_pairs")),
+        )
         curves.save(paths.write(TRAINING_CURVES))
         tracked.log_metrics(summary)
         tracked.log_artifact(paths.read(VALIDATION_METRICS))

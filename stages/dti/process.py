@@ -1,9 +1,10 @@
-"""What a process must settle before it imports the native libraries."""
+"""What a process must settle before it starts: the native libraries' settings, and its log."""
 
 from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import os
 from collections.abc import Mapping
 
@@ -42,3 +43,18 @@ def log_level(environment: Mapping[str, str]) -> str:
         close = nearest(given.upper(), LOG_LEVELS)
         raise ConfigError(f"environment variable LOG_LEVEL={given!r}: no such level{close}")
     return given.upper()
+
+
+def start_log(environment: Mapping[str, str]) -> None:
+    """Log on standard error what our code says from ``LOG_LEVEL`` on, of libraries only warnings.
+
+    Raises:
+        ConfigError: ``LOG_LEVEL`` is no level.
+    """
+    level = logging.getLevelNamesMapping()[log_level(environment)]
+    logging.basicConfig(
+        level=max(level, logging.WARNING), format="%(levelname)s: %(message)s", force=True
+    )
+    # A stage's script is __main__.
+    for ours in ("stages", "__main__"):
+        logging.getLogger(ours).setLevel(level)

@@ -35,7 +35,7 @@ from stages.dti.config.execution import ExecutionConfig
 from stages.dti.config.schema import check
 from stages.dti.errors import ConfigError, DtiError, StageTimeoutError, StorageError
 from stages.dti.paths import EXECUTIONS, ROOT, Paths
-from stages.dti.process import log_level, prepare_process
+from stages.dti.process import prepare_process, start_log
 
 SIDE_CHANNELS = ("execution", "tracking")
 """Sections that say where a run is logged and how long it may last, never what it computes.
@@ -118,14 +118,10 @@ def main(run: Callable[..., None]) -> None:
         hydra_config = HydraConfig.get()
         under_dvc = hydra_config.job.config_name == DVC_CONFIG_NAME
         outputs = ROOT if under_dvc else Path(hydra_config.runtime.output_dir)
-        logging.basicConfig(
-            level=log_level(os.environ),
-            format="%(levelname)s: %(message)s",
-            force=True,
-        )
         started = time.monotonic()
         record: dict[str, Any] = {"stage": stage, "started_unix_s": int(time.time())}
         try:
+            start_log(os.environ)
             sections = typed_sections(run, config)
             execution = build(ExecutionConfig, resolved(config)["execution"], "execution")
             with time_limit(execution.limit_s(stage), stage):
@@ -150,7 +146,6 @@ def main(run: Callable[..., None]) -> None:
     # Else Hydra prints an error of its own, or a part of its traceback, and ends the process.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        log_level(os.environ)
         _check_arguments(sys.argv[1:])
         job()
     except DtiError as error:

@@ -136,6 +136,12 @@ def test_outs_are_what_the_stage_writes(stage: str) -> None:
     assert names(entry["outs"] + entry.get("metrics", [])) == calls(stage, "write")
 
 
+def test_the_summary_alone_is_a_dvc_metric() -> None:
+    """Whole trees would make `dvc metrics show` and `dvc exp show` hundreds of columns wide."""
+    metrics = {name for entry in PIPELINE.values() for name in names(entry.get("metrics", []))}
+    assert metrics == {artefacts.SUMMARY.as_posix()}
+
+
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_data_dependencies_are_what_the_stage_reads(stage: str) -> None:
     entry = PIPELINE[stage]

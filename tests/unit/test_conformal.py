@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.integrate import quad
+from scipy.stats import beta, binom
 
 from stages.dti.evaluation.conformal import FAILS, HOLDS, ConformalSets, coverage_report
 
@@ -91,3 +92,32 @@ def test_shifted_scores_break_the_promise_and_the_report_says_so() -> None:
     assert shifted["verdict"] == FAILS
     assert shifted["coverage_interacts"]["high"] < 0.9
     assert shifted["coverage_no_interaction"]["value"] > 0.9  # only the sum would have hidden it
+
+
+def test_a_coverage_a_little_above_a_rank_needs_the_next_one() -> None:
+    probabilities = np.arange(1, 20) / 20
+    of_nine = ConformalSets.fit(probabilities, np.arange(19) < 9, 0.9005)
+    assert of_nine.active_from == 0.0  # 10 · 0.9005 is 9.005: nine pairs are too few
+    assert ConformalSets.fit(probabilities, np.arange(19) < 9, 0.9).active_from == 0.05
+
+
+@pytest.mark.parametrize(("calibration", "coverage", "rank"), [(19, 0.8, 16), (9, 0.9, 9)])
+def test_the_verdict_turns_where_chance_no_longer_explains_it(
+    calibration: int, coverage: float, rank: int
+) -> None:
+    """Vovk (2012): the coverage of a class, given validation, is Beta(rank, n + 1 - rank)."""
+    tests = 40
+
+    def chance(covered: int) -> float:
+        def at(p: float) -> float:
+            return float(binom.cdf(covered, tests, p) * beta.pdf(p, rank, calibration + 1 - rank))
+
+        return float(quad(at, 0, 1)[0])
+
+    limit = next(covered for covered in range(tests) if chance(covered) >= 0.025)
+    sets = ConformalSets(coverage, calibration, calibration, active_from=0.5, inactive_to=0.9)
+    for covered, verdict in ((limit - 1, FAILS), (limit, HOLDS)):
+        probabilities = np.where(np.arange(tests) < covered, 0.7, 0.3)
+        report = coverage_report(sets, probabilities, np.ones(tests, dtype=bool), 0.95)
+        assert report["coverage_interacts"]["value"] == covered / tests
+        assert report["verdict"] == verdict

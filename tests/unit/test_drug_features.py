@@ -198,10 +198,3 @@ def test_the_number_of_processes_does_not_matter(monkeypatch: pytest.MonkeyPatch
     assert same(alone, shared)
     assert alone_rejected == shared_rejected
     assert len(alone_rejected) == 40
-
-
-def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    featurize_drugs([CAFFEINE], CONFIG, progress=True)
-    captured = capsys.readouterr()
-    assert "1/1" in captured.err
-    assert not captured.out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from hashlib import sha256
@@ -82,6 +83,23 @@ def test_downloads_and_reports_what_arrived(
     fetched = fetcher.fetch(SourceFile(url=url), tmp_path / "a.csv")
     assert fetched == Fetched(DIGEST, len(TABLE))
     assert (tmp_path / "a.csv").read_bytes() == TABLE
+
+
+def test_a_long_download_tells_how_much_has_arrived(
+    server: Server,
+    fetcher: Fetcher,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("stages.dti.progress.FIRST_S", 0.0)
+    monkeypatch.setattr("stages.dti.progress.GROWTH", 0.0)
+    large = TABLE + b"CCO,MKTAYIAKQR,1\n" * 800_000
+    fetcher.fetch(SourceFile(url=server.script("/b.csv", (200, large))), tmp_path / "b.csv")
+    told = [line for line in caplog.messages if line.startswith("megabytes of b.csv: ")]
+    assert re.fullmatch(r"megabytes of b\.csv: \d+ of 14, about \d+ s left", told[0])
+    assert re.match(r"megabytes of b\.csv: 14 of 14, done in \d+ s", told[-1])
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,24 @@ def test_the_size_of_the_chunks_does_not_show(
         ).read_bytes()
 
 
+def test_each_chunk_has_a_line_with_what_remains(
+    screen_inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("stages.dti.screening.job.EACH_S", 0.0)
+    caplog.set_level("INFO")
+    run(Paths(screen_inputs, tmp_path), screen=screen_section(chunk_drugs=7))
+    lines = [line for line in caplog.messages if line.startswith("chunks screened: ")]
+    total = len(lines)
+    assert total > 1
+    assert [line.split(",")[0] for line in lines] == [
+        f"chunks screened: {number} of {total}" for number in range(1, total + 1)
+    ]
+    assert all("drugs in the last, about" in line for line in lines[:-1])
+
+
 def test_where_no_model_is_promoted_nothing_is_screened(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

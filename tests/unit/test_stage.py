@@ -148,3 +148,95 @@ def test_work_within_the_limit_is_left_alone() -> None:
 def test_a_missing_input_says_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"interactions\.parquet does not exist.*dvc repro"):
         Paths(tmp_path, tmp_path).read(INTERACTIONS)
+
+
+SCRIPT = """
+import logging, time
+from stages.dti.config.report import ReportConfig
+from stages.dti.paths import Paths
+from stages.dti.stage import main
+
+logger = logging.getLogger(__name__)
+
+def run(paths: Paths, *, report: ReportConfig) -> None:
+    logger.info("ours says: %s", report.title)
+    logger.warning("ours warns")
+    logging.getLogger("stages.dti.part").info("a part says")
+    logging.getLogger("matplotlib.font_manager").info("generated new fontManager")
+    logging.getLogger("matplotlib").warning("theirs warns")
+    started = time.monotonic()
+    while report.title == "long" and time.monotonic() - started < 20:
+        pass
+
+main(run)
+"""
+
+
+def start_script(
+    folder: Path, *overrides: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Start a stage of the test's own, called ``own``."""
+    (folder / "own.py").write_text(SCRIPT)
+    return subprocess.run(
+        [sys.executable, str(folder / "own.py"), f"hydra.run.dir={folder}", *overrides],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
+    )
+
+
+def record(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "reports/executions/own.json").read_text())
+    return found
+
+
+def test_a_stage_that_ends_is_recorded_as_succeeded(tmp_path: Path) -> None:
+    result = start_script(tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = record(tmp_path)
+    assert found["status"] == "succeeded"
+    assert found["stage"] == "own"
+    assert "reason" not in found
+
+
+def test_a_stage_past_its_limit_is_ended_and_says_so(tmp_path: Path) -> None:
+    result = start_script(tmp_path, "report.title=long", "+execution.timeout_s.own=0.3")
+    assert result.returncode == 1
+    assert "ran past its limit of 0.3 s; raise execution.timeout_s.own" in result.stderr
+    assert "Traceback" not in result.stderr
+    found = record(tmp_path)
+    assert found["status"] == "failed"
+    assert "ran past its limit" in str(found["reason"])
+
+
+def test_the_default_limit_is_for_stages_without_their_own(tmp_path: Path) -> None:
+    result = start_script(tmp_path, "report.title=long", "execution.timeout_s.default=0.3")
+    assert result.returncode == 1
+    assert "ran past its limit of 0.3 s" in result.stderr
+
+
+LOGGED = {
+    "INFO": ["ours says", "a part says", "ours warns", "theirs warns"],
+    "debug": ["ours says", "a part says", "ours warns", "theirs warns"],
+    "WARNING": ["ours warns", "theirs warns"],
+    "ERROR": [],
+}
+
+
+@pytest.mark.parametrize("level", LOGGED)
+def test_the_log_holds_what_its_level_says_and_no_chatter_of_libraries(
+    tmp_path: Path, level: str
+) -> None:
+    result = start_script(tmp_path, LOG_LEVEL=level)
+    for words in ("ours says", "a part says", "ours warns", "theirs warns"):
+        assert (words in result.stderr) == (words in LOGGED[level]), words
+    assert "fontManager" not in result.stderr
+
+
+def test_an_unknown_level_is_refused(tmp_path: Path) -> None:
+    result = start_script(tmp_path, LOG_LEVEL="inf")
+    assert result.returncode == 1
+    assert "LOG_LEVEL=INF: no such level; did you mean 'INFO'?" in result.stderr

@@ -105,6 +105,55 @@ def test_schedules_move_the_learning_rate_as_they_say(
     assert (len(set(rates)) > 1) == (schedule in ("one_cycle", "cosine"))
 
 
+def test_the_rate_is_halved_where_the_loss_no_longer_falls(pairs: PairData, tmp_path: Path) -> None:
+    _, epochs = fit(
+        pairs, tmp_path, slice(0, 48), slice(450, 500), schedule="reduce_on_plateau",
+        learning_rate=1e-7, max_epochs=6, patience_epochs=6, monitor="loss",
+    )  # fmt: skip
+    # The first epoch sets the mark; the three that miss it are one more than is waited for.
+    assert [epoch["learning_rate"] for epoch in epochs] == [1e-7] * 4 + [5e-8] * 2
+
+
+def test_a_tiny_gradient_is_all_that_clipping_lets_through(pairs: PairData, tmp_path: Path) -> None:
+    def weights(**changes: Any) -> list[torch.Tensor]:
+        model, _ = fit(
+            pairs, tmp_path, slice(0, 32), slice(450, 500), max_epochs=1, optimizer="adam",
+            schedule="constant", weight_decay=0.0, **changes,
+        )  # fmt: skip
+        return [parameter.detach() for parameter in model.network.parameters()]
+
+    def distance(some: list[torch.Tensor], others: list[torch.Tensor]) -> float:
+        return max(float((a - b).abs().max()) for a, b in zip(some, others, strict=True))
+
+    start = weights(learning_rate=1e-12)
+    # Adam's steps do not depend on the gradient's size until its epsilon, 1e-8, outweighs it.
+    assert distance(start, weights(learning_rate=0.01, gradient_clip_norm=1e-12)) < 1e-5
+    assert distance(start, weights(learning_rate=0.01, gradient_clip_norm=0)) > 1e-3
+
+
+def test_every_curve_of_a_fit_has_a_row_for_each_epoch(pairs: PairData, tmp_path: Path) -> None:
+    _, epochs = fit(pairs, tmp_path / "fit", slice(0, 48), slice(450, 500), max_epochs=2)
+    curves = LearningCurves("drugban", monitor="auroc")
+    for epoch in epochs:
+        curves.own.add(epoch)
+    curves.save(tmp_path / "curves")
+    metrics = {
+        "loss": ["train_loss", "val_loss"],
+        "auroc": ["val_auroc"],
+        "learning_rate": ["learning_rate"],
+        "gradient_norm": ["gradient_norm"],
+        "domain": [],  # nothing to adapt to
+    }
+    files = {path.stem: pd.read_csv(path) for path in (tmp_path / "curves").iterdir()}
+    assert files.keys() == metrics.keys()
+    for name, table in files.items():
+        expected = [(epoch, metric) for epoch in (0, 1) for metric in metrics[name]]
+        assert list(table[["epoch", "metric"]].itertuples(index=False, name=None)) == expected
+        assert table["value"].tolist() == [
+            pytest.approx(epochs[epoch][metric], abs=1e-6) for epoch, metric in expected
+        ]
+
+
 def test_gradients_are_recorded_before_clipping(pairs: PairData, tmp_path: Path) -> None:
     train, validation = slice(0, 48), slice(450, 500)
     _, free = fit(pairs, tmp_path / "a", train, validation, gradient_clip_norm=0, max_epochs=1)

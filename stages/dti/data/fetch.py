@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path, PurePosixPath
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 import fsspec
-from fsspec.callbacks import TqdmCallback
+from fsspec.callbacks import Callback
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential
 
@@ -23,6 +23,7 @@ from stages.dti.atomic import write_file, write_text
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.dataset import SourceFile
 from stages.dti.errors import DataError, DtiError
+from stages.dti.progress import ProgressLog
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,28 @@ class Fetched:
 
     sha256: str
     bytes: int
+
+
+class _Told(Callback):  # type: ignore[misc]
+    """Logs how much of a download has arrived."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._log: ProgressLog | None = None
+        self._megabytes = 0
+
+    def call(self, *_: Any, **__: Any) -> None:
+        """Called by fsspec after each piece, with the size known if the server tells it."""
+        total = None if self.size is None else math.ceil(self.size / 1e6)
+        if self._log is None:
+            self._log = ProgressLog(f"megabytes of {self._name}", total)
+        arrived = int(self.value / 1e6)
+        if self.size is not None and self.value >= self.size:
+            arrived = math.ceil(self.size / 1e6)
+        if arrived > self._megabytes:
+            self._log.advance(arrived - self._megabytes)
+            self._megabytes = arrived
 
 
 @dataclass(frozen=True)
@@ -133,9 +156,7 @@ class Fetcher:
                 address, **_limits(address, self.config.timeout_s)
             )
             name = PurePosixPath(urlsplit(address).path).name
-            bar = {"desc": name, "unit": "B", "unit_scale": True, "leave": False, "disable": None}
-            with closing(TqdmCallback(tqdm_kwargs=bar)) as callback:
-                filesystem.get_file(path, str(temporary), callback=callback)
+            filesystem.get_file(path, str(temporary), callback=_Told(name))
 
         def warn(state: RetryCallState) -> None:
             assert state.outcome is not None

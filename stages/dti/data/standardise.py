@@ -14,11 +14,11 @@ from rdkit.Chem.MolStandardize.rdMolStandardize import (
     LargestFragmentChooser,
     Uncharger,
 )
-from tqdm import tqdm
 
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.data.molecule_limits import check_limits
 from stages.dti.errors import InvalidInputError
+from stages.dti.progress import ProgressLog
 
 _PARALLEL_FROM = 20_000
 """Below this many SMILES the start of worker processes costs more than it saves."""
@@ -74,7 +74,7 @@ def standardise_drugs(
 
     Args:
         processes: worker processes for a large set; ``None`` is one per processor.
-        progress: show a bar, if standard error is a terminal.
+        progress: log how far it is, if it takes long.
     """
     count = cpu_count() if processes is None else processes
     if count > 1 and len(smiles) >= _PARALLEL_FROM:
@@ -85,11 +85,11 @@ def standardise_drugs(
     else:
         results = (_standardise_chunk([text], config) for text in smiles)
     drugs: list[StandardisedDrug] = []
-    disable = None if progress else True  # None: tqdm itself is silent without a terminal
-    with tqdm(total=len(smiles), desc="standardise", unit="drug", disable=disable) as bar:
-        for chunk_of_drugs in results:
-            drugs += chunk_of_drugs
-            bar.update(len(chunk_of_drugs))
+    told = ProgressLog("drugs standardised", len(smiles)) if progress else None
+    for chunk_of_drugs in results:
+        drugs += chunk_of_drugs
+        if told:
+            told.advance(len(chunk_of_drugs))
     return drugs
 
 

@@ -18,12 +18,12 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import Crippen, Descriptors, GraphDescriptors, Lipinski, MolSurf, rdMolDescriptors
 from rdkit.Chem.rdchem import HybridizationType
 from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64, GetMorganGenerator
-from tqdm import tqdm
 
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.data.standardise import rdkit_failures
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.store import ATOM_DIM, DrugFeatures
+from stages.dti.progress import ProgressLog
 
 _ELEMENTS = (
     "C N O S F Si P Cl Br Mg Na Ca Fe As Al I B V K Tl Yb Sb Sn Ag Pd Co Se Ti Zn H Li Ge Cu Au "
@@ -152,7 +152,7 @@ def featurize_drugs(
             takes an eighth of the time.
         processes: how many processes share the work; ``None``: all available. Fewer are started
             when there is too little to do.
-        progress: show a progress bar on standard error.
+        progress: log how far it is, if it takes long.
 
     Returns:
         The features of the valid drugs, in order, and the reason for each other input position.
@@ -169,15 +169,16 @@ def featurize_drugs(
     drugs: list[_Drug] = []
     rejected: dict[int, str] = {}
     position = 0
-    with tqdm(total=len(smiles), desc="drugs", unit="drug", disable=not progress) as bar:
-        for block in results:
-            for drug in block:
-                if isinstance(drug, str):
-                    rejected[position] = drug
-                else:
-                    drugs.append(drug)
-                position += 1
-            bar.update(len(block))
+    told = ProgressLog("drugs featurised", len(smiles)) if progress else None
+    for block in results:
+        for drug in block:
+            if isinstance(drug, str):
+                rejected[position] = drug
+            else:
+                drugs.append(drug)
+            position += 1
+        if told:
+            told.advance(len(block))
     return _join(drugs, config, len(DRUG_DESCRIPTORS) if with_descriptors else 0), rejected
 
 

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stages.dti.atomic import write_file
 from stages.dti.config.features import EmbeddingConfig, FeaturesConfig
 from stages.dti.errors import ModelError, StorageError
+from stages.dti.progress import ProgressLog
 
 if TYPE_CHECKING:
     from stages.dti.features.language_model import LanguageModel
@@ -58,7 +58,7 @@ def embed_sequences(
         sequences: upper-case one-letter codes, none empty.
         cache: the folder ``data/cache``.
         threads: how many sequences are embedded at a time; ``None``: one per processor.
-        progress: show a progress bar on standard error.
+        progress: log how far it is, if it takes long.
 
     Returns:
         Per sequence float32 ``(rows, dim)``: one row, or one per residue (``config.pooling``).
@@ -95,8 +95,11 @@ def _computed(
         results = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")(
             delayed(model.embed)(sequence) for sequence in sequences
         )
-        bar = tqdm(sequences, desc="embeddings", unit="target", disable=not progress)
-        yield from zip(bar, results, strict=True)
+        told = ProgressLog("targets embedded", len(sequences)) if progress else None
+        for sequence, rows in zip(sequences, results, strict=True):
+            yield sequence, rows
+            if told:
+                told.advance()
 
 
 def _code() -> ModuleType:

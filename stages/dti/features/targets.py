@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.embeddings import embed_sequences
 from stages.dti.features.store import TargetFeatures
 from stages.dti.paths import CACHE, ROOT
+from stages.dti.progress import ProgressLog
 
 RESIDUE_ALPHABET = "ACBEDGFIHKMLONQPSRUTWVYXZ"
 """Letter i has token i + 1: the published DrugBAN code's table, so that its numbers are ours."""
@@ -131,7 +131,7 @@ def featurize_targets(
         cache: where embeddings are kept; ``None``: ``data/cache`` of this repository.
         threads: how many sequences a language model embeds at a time; ``None``: one per
             processor. For all else there is too little to do.
-        progress: show a progress bar on standard error.
+        progress: log how far it is, if it takes long.
 
     Returns:
         The features of the valid targets, in order, and the reason for each other input position.
@@ -140,8 +140,10 @@ def featurize_targets(
     kept: list[str] = []
     rows: list[NDArray[np.float32]] = []
     rejected: dict[int, str] = {}
-    bar = tqdm(sequences, desc="targets", unit="target", disable=not progress)
-    for position, sequence in enumerate(bar):
+    told = ProgressLog("targets featurised", len(sequences)) if progress else None
+    for position, sequence in enumerate(sequences):
+        if told:
+            told.advance()
         try:
             tokens = residue_tokens(sequence)
         except InvalidInputError as error:

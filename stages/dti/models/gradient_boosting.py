@@ -15,6 +15,7 @@ from stages.dti.config.model import GradientBoostingConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Model, OnEpoch
 from stages.dti.models.pair_matrix import PairMatrix
+from stages.dti.progress import ProgressLog
 
 WEIGHTS = "model.txt"
 
@@ -69,7 +70,7 @@ class GradientBoosting(Model):
                 lightgbm.early_stopping(
                     config.early_stopping_rounds, first_metric_only=True, verbose=False
                 ),
-                _reporter(context.on_epoch),
+                _reporter(context.on_epoch, config.trees),
             ],
         )
         return cls(booster.model_to_string(num_iteration=booster.best_iteration))
@@ -136,12 +137,14 @@ def _parameters(config: GradientBoostingConfig, context: FitContext) -> dict[str
     }
 
 
-def _reporter(on_epoch: OnEpoch) -> Callable[[CallbackEnv], None]:
+def _reporter(on_epoch: OnEpoch, trees: int) -> Callable[[CallbackEnv], None]:
     names = {
         ("train", "binary_logloss"): "train_loss",
         ("val", "binary_logloss"): "val_loss",
         ("val", "auc"): "val_auroc",
     }
+
+    told = ProgressLog("trees grown", trees)
 
     def report(progress: CallbackEnv) -> None:
         if (progress.iteration + 1) % REPORT_EVERY_TREES == 0:
@@ -151,5 +154,6 @@ def _reporter(on_epoch: OnEpoch) -> Callable[[CallbackEnv], None]:
                 if (part, metric) in names
             }
             on_epoch({"epoch": float(progress.iteration), **metrics})
+            told.advance(REPORT_EVERY_TREES)
 
     return report

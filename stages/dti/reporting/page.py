@@ -306,5 +306,5 @@ def _markdown(text: str) -> Markup:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
     html: str = parser.renderer.render(tokens, parser.options, {})
-    html = html.replace("<table>", '<div class="scroll"><table>')
+    html = html.replace("<table>", '<div class="scroll" tabindex="0"><table>')
     return Markup(html.replace("</table>", "</table></div>"))

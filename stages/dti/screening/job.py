@@ -14,13 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from stages.dti.errors import DataError
 from stages.dti.features.ready import Ready
 from stages.dti.features.store import TargetFeatures
 from stages.dti.lifecycle.provenance import code_sha256
 from stages.dti.predictor import Predictor
+from stages.dti.progress import EACH_S, ProgressLog
 from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
 from stages.dti.screening.library import as_targets
 
@@ -124,11 +124,12 @@ def score_locally(job: Job, chunks: Sequence[int]) -> Iterator[tuple[int, Chunk]
 def complete(job: Job, engine: Engine, cache: Path) -> int:
     """Score the chunks that ``cache`` does not hold yet; return how many it held."""
     missing = [number for number in range(job.chunks) if not chunk_folder(cache, number).is_dir()]
-    with tqdm(total=len(job.library), desc="screen", unit="drug", disable=None) as bar:
-        bar.update(len(job.library) - sum(len(job.smiles(number)) for number in missing))
-        for number, chunk in engine(job, missing):
-            chunk.save(chunk_folder(cache, number))
-            bar.update(len(chunk.drugs))
+    progress = ProgressLog(
+        "chunks screened", job.chunks, done=job.chunks - len(missing), every_s=EACH_S
+    )
+    for number, chunk in engine(job, missing):
+        chunk.save(chunk_folder(cache, number))
+        progress.advance(words=f"{len(chunk.drugs):,} drugs in the last")
     return job.chunks - len(missing)
 
 

@@ -10,12 +10,12 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from stages.dti.atomic import write_file
 from stages.dti.data.molecule_files import UNREADABLE
 from stages.dti.errors import DataError
 from stages.dti.prediction import Pair, Prediction
+from stages.dti.progress import ProgressLog
 from stages.dti.screening.chunks import Chunk, limit_threads
 from stages.dti.screening.job import Job, chunk_folder
 from stages.dti.screening.ranking import best_first, is_certain, merge_top
@@ -141,24 +141,24 @@ def rank_exactly(job: Job, gathered: Gathered, top_k: int) -> Screening:
     at_once = max(1, _PAIRS_AT_ONCE // job.settings.candidates)
     tables = []
     uncertain = 0
-    with tqdm(total=len(valid), desc="rank", unit="target", disable=None) as bar:
-        for start in range(0, len(valid), at_once):
-            block = valid[start : start + at_once]
-            candidates = [by_target[job.ready.rows[target]] for target in block]
-            pairs = [
-                Pair(smiles, sequence=job.ready.texts[job.ready.rows[target]])
-                for target, table in zip(block, candidates, strict=True)
-                for smiles in table["smiles"]
-            ]
-            predictions = iter(job.predictor.predict(pairs))
-            for target, table in zip(block, candidates, strict=True):
-                answers = [next(predictions) for _ in range(len(table))]
-                exact = np.array([answer.score for answer in answers], dtype=np.float64)
-                left_out = table["score"].min() if len(table) < gathered.drugs else None
-                uncertain += not is_certain(exact, table["score"].to_numpy(), left_out, top_k)
-                order = best_first(exact, table["smiles"].tolist())[:top_k]
-                tables.append(_ranked(job, int(target), table, answers, order))
-            bar.update(len(block))
+    progress = ProgressLog("targets ranked", len(valid))
+    for start in range(0, len(valid), at_once):
+        block = valid[start : start + at_once]
+        candidates = [by_target[job.ready.rows[target]] for target in block]
+        pairs = [
+            Pair(smiles, sequence=job.ready.texts[job.ready.rows[target]])
+            for target, table in zip(block, candidates, strict=True)
+            for smiles in table["smiles"]
+        ]
+        predictions = iter(job.predictor.predict(pairs))
+        for target, table in zip(block, candidates, strict=True):
+            answers = [next(predictions) for _ in range(len(table))]
+            exact = np.array([answer.score for answer in answers], dtype=np.float64)
+            left_out = table["score"].min() if len(table) < gathered.drugs else None
+            uncertain += not is_certain(exact, table["score"].to_numpy(), left_out, top_k)
+            order = best_first(exact, table["smiles"].tolist())[:top_k]
+            tables.append(_ranked(job, int(target), table, answers, order))
+        progress.advance(len(block))
     ranking = pd.concat(tables, ignore_index=True)
     refused = Counter(row["reason"] for row in gathered.rejected)
     metrics = {

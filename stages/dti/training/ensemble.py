@@ -7,6 +7,7 @@ shows; the test part shows what is left.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -26,6 +27,8 @@ from stages.dti.models.ensemble import Combination, Ensemble, log_odds
 from stages.dti.training.fit import fit
 
 Floats = NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
 
 WEIGHT_STEPS = 10
 """``rank_average`` chooses among weights of 0, 1/10, … 1 that sum to 1."""
@@ -50,6 +53,7 @@ def fit_ensemble(
     for name, member in sorted(config.members.items()):
         members[name] = []
         for number in range(member.seeds):
+            logger.info("fitting member %s, %d of %d", name, number + 1, member.seeds)
             workdir = context.workdir / f"{name}_{number}"
             workdir.mkdir()
             own = replace(

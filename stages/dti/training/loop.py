@@ -6,7 +6,6 @@ A run that was killed and resumed draws the numbers that an uninterrupted one dr
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, repeat
@@ -20,12 +19,12 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
-from tqdm import tqdm
 
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import OnEpoch
 from stages.dti.models.drugban.batch import PairBatch
+from stages.dti.progress import EACH_S, WITHIN_S, ProgressLog
 from stages.dti.training.averaging import MovingAverage, renew_statistics
 from stages.dti.training.job import Job
 from stages.dti.training.lightning_module import DrugBANModule, Step
@@ -93,6 +92,8 @@ class Loop:
         self._resume()
         for metrics in self.progress.curve:
             self.on_epoch(metrics)
+        settings = self.job.settings
+        told = ProgressLog("epochs", settings.max_epochs, done=self.progress.epoch, every_s=EACH_S)
         while not self._is_done():
             epoch = self.progress.epoch
             torch.manual_seed(self.job.torch_seed(epoch, self.process.rank))
@@ -100,7 +101,25 @@ class Loop:
             self._validate_and_keep(report)
             self._save()
             self.on_epoch(self.progress.curve[-1])
+            if self.process.rank == 0:
+                told.advance(words=self._in_words())
+        if self.process.rank == 0 and self.progress.epoch < settings.max_epochs:
+            logger.info(
+                "stopped after %d epochs: %s has not improved for %d",
+                self.progress.epoch,
+                f"val_{settings.monitor}",
+                self.progress.stale,
+            )
         return self.progress
+
+    def _in_words(self) -> str:
+        """Say what the last epoch reported."""
+        last, settings = self.progress.curve[-1], self.job.settings
+        best = self.progress.epoch - 1 - self.progress.stale
+        return (
+            f"loss {last['train_loss']:.4f} in train and {last['val_loss']:.4f} in validation, "
+            f"validation AUROC {last['val_auroc']:.4f}, best {settings.monitor} in epoch {best}"
+        )
 
     def _is_done(self) -> bool:
         settings, progress = self.job.settings, self.progress
@@ -113,11 +132,8 @@ class Loop:
         module.train()
         reports: list[dict[str, Tensor]] = []
         norms: list[Tensor] = []
-        hidden = self.process.rank > 0 or not sys.stderr.isatty()
-        steps = tqdm(
-            self._steps(epoch), f"epoch {epoch}", self.job.batches, leave=False, disable=hidden
-        )
-        for number, step in enumerate(steps, start=1):
+        told = ProgressLog(f"batches of epoch {epoch}", self.job.batches, every_s=WITHIN_S)
+        for number, step in enumerate(self._steps(epoch), start=1):
             # Fabric sets the precision by itself only where it wraps the module, as for DDP.
             with self.fabric.autocast():
                 report = self.wrapped.training_step(step)
@@ -136,6 +152,8 @@ class Loop:
                 self.schedule.after_step()
                 if self.average is not None:
                     self.average.update(self.network)
+            if self.process.rank == 0:
+                told.advance()
         means = {name: torch.stack([r[name] for r in reports]).mean() for name in reports[0]}
         return {name: float(self.process.total(mean)) for name, mean in means.items()} | {
             "gradient_norm": float(torch.stack(norms).mean())
