@@ -192,22 +192,41 @@ def test_on_a_new_split_the_previous_model_is_scored_without_its_train_pairs(
     assert previous["candidate"]["auroc"] == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("field", "words"),
-    [("feature_version", "feature version 0"), ("format_version", "written in format 0")],
-)
-def test_previous_model_of_another_version_and_data_is_not_compared(
-    field: str, words: str, repository: Repository
-) -> None:
-    repository.promote()
+def change_previous(repository: Repository, **changes: Any) -> None:
+    """Let the model in production be another one, of other data: its model.json says so."""
     facts = read(repository.root / PROMOTED / "model.json")
-    write_json(repository.root / PROMOTED / "model.json", facts | {field: 0})
+    write_json(repository.root / PROMOTED / "model.json", facts | changes)
     (repository.root / PROMOTED / FILES).unlink()  # no earlier format had it
     change_record(
         repository,
         model_sha256=folder_sha256(repository.root / PROMOTED, exclude=BESIDE_THE_MODEL),
         data_sha256=dict.fromkeys(MEASURED_ON, "0" * 64),
     )
+
+
+def test_pairs_that_the_previous_model_refuses_are_left_out(repository: Repository) -> None:
+    repository.promote()
+    limits = read(repository.root / PROMOTED / "model.json")["standardise"]
+    change_previous(repository, standardise=limits | {"max_heavy_atoms": 30})
+    previous = repository.decide(TOLERANT)["previous"]
+    assert previous["basis"] == "rescored"
+    assert previous["left_out"] > 0
+    assert f"{previous['left_out']} because it refuses their structure" in previous["reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"feature_version": 0}, "feature version 0"),
+        ({"format_version": 0}, "written in format 0"),
+        ({"config": {"name": "forgotten"}}, "this code no longer knows its configuration"),
+    ],
+)
+def test_previous_model_of_another_version_and_data_is_not_compared(
+    changes: dict[str, Any], words: str, repository: Repository
+) -> None:
+    repository.promote()
+    change_previous(repository, **changes)
     decision = repository.decide()
     assert decision["verdict"] == "passed"
     assert decision["previous"]["basis"] == "none"

@@ -91,6 +91,9 @@ def test_run_holds_every_parameter_hash_metric_and_artefact(
     assert params["data_sha256.splits"] == "ab" * 32
     assert params["data_version"] == (git_commit().commit or "unknown")
     assert logged.data.tags["note"] == "first"
+    assert logged.data.tags["dirty"] == str(git_commit().dirty).lower()
+    assert logged.data.tags["mlflow.source.git.commit"] == params["data_version"]
+    assert logged.data.tags["mlflow.source.name"] == "training/logistic_regression"
     assert logged.data.tags[MODEL_TAG] == sha256 == verify_folder(model)
     assert [point.value for point in client.get_metric_history(run.run_id, "val_auroc")] == [
         0.5,
@@ -111,6 +114,62 @@ def test_failed_run_is_marked_and_the_error_passes_through(tracking: TrackingCon
     ):
         run.log_epoch(0, {"loss": 1 / 0})
     assert configure(tracking).client.get_run(run.run_id).info.status == "FAILED"
+
+
+def test_a_run_that_the_user_stops_is_killed(tracking: TrackingConfig) -> None:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        training_run(tracking, "training", "stopped", params={}, data_hashes={}) as run,
+    ):
+        raise KeyboardInterrupt
+    assert configure(tracking).client.get_run(run.run_id).info.status == "KILLED"
+
+
+def test_a_run_of_another_machine_is_left_alone(tracking: TrackingConfig) -> None:
+    store = configure(tracking)
+    elsewhere = store.client.create_run(
+        store.experiment_id("training"), tags={"process": "another.machine:999999999"}
+    )
+    with training_run(tracking, "training", "here", params={}, data_hashes={}):
+        assert store.client.get_run(elsewhere.info.run_id).info.status == "RUNNING"
+
+
+def test_more_parameters_than_one_call_takes(tracking: TrackingConfig) -> None:
+    many = {f"p{number}": number for number in range(250)}
+    with training_run(tracking, "training", "many", params={"m": many}, data_hashes={}) as run:
+        pass
+    params = configure(tracking).client.get_run(run.run_id).data.params
+    assert {f"m.p{number}": str(number) for number in range(250)}.items() <= params.items()
+
+
+def test_the_newest_run_that_made_a_model_is_found(tracking: TrackingConfig) -> None:
+    store, sha256 = configure(tracking), "e" * 64
+    for start_ms in (2_000, 3_000, 1_000):
+        newest = store.client.create_run(
+            store.experiment_id("training"), start_time=start_ms, tags={MODEL_TAG: sha256}
+        )
+        if start_ms == 3_000:
+            expected = newest.info.run_id
+    assert find_training_run(store, sha256) == expected
+
+
+def test_a_folder_and_the_artefacts_of_an_evaluation(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "evaluation"
+    folder.mkdir()
+    (folder / "strata.json").write_text("{}")
+    log_evaluation(tracking, "m", "f" * 64, {"auroc": 0.9}, [folder])
+    store = configure(tracking)
+    [run] = store.client.search_runs(
+        [store.experiment_id("evaluation")], filter_string=f"tags.{MODEL_TAG} = '{'f' * 64}'"
+    )
+    listed = store.client.list_artifacts(run.info.run_id, "evaluation")
+    assert [item.path for item in listed] == ["evaluation/strata.json"]
+    with training_run(tracking, "training", "m", params={}, data_hashes={}) as below:
+        below.log_artifact(folder, "reports")
+    listed = store.client.list_artifacts(below.run_id, "reports/evaluation")
+    assert [item.path for item in listed] == ["reports/evaluation/strata.json"]
 
 
 def test_evaluation_names_the_run_that_trained_the_model(tracking: TrackingConfig) -> None:
@@ -213,6 +272,20 @@ def test_environment_variable_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert tracking_uri(tracking_at("http://elsewhere:5000")) == f"sqlite:///{tmp_path}/here.db"
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert tracking_uri(tracking_at("http://elsewhere:5000/")) == "http://elsewhere:5000"
+    for uri in (
+        "postgresql://host/mlflow",
+        "mysql+pymysql://host/mlflow",
+        "sqlite:////a.db?mode=ro",
+    ):
+        assert tracking_uri(tracking_at(uri)) == uri
+
+
+def test_mlflow_is_told_to_report_nothing(
+    tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    configure(tracking)
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
 def test_relative_sqlite_path_is_below_the_repository_even_from_a_queued_experiment(

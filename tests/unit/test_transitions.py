@@ -311,6 +311,16 @@ def test_whatever_passes_is_the_challenger_and_says_so(
     assert committed.named("challenger") == 2
 
 
+def test_a_challenger_that_is_in_production_is_not_to_be_promoted_again(
+    committed: Committed, caplog: pytest.LogCaptureFixture
+) -> None:
+    committed.act()
+    with caplog.at_level(logging.INFO):
+        committed.decide()
+    assert "production names it too" in caplog.text
+    assert "make promote" not in caplog.text
+
+
 def test_two_at_once_register_a_model_once(committed: Committed) -> None:
     committed.new_registry()
     folder = committed.root / PROMOTED

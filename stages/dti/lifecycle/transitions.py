@@ -65,12 +65,19 @@ def follow_candidate(
     with _at_work(store):
         version = _register(store, name, export)
         moved = registry.set_alias(store, name, CHALLENGER, version)
+        promoted = registry.aliased_version(store, name, environment.alias) == version
     logger.info(
-        "%s of %s %s version %d (%s); %s stays as it is: to promote this model, commit the state "
-        "that made it, then `make promote`",
-        CHALLENGER, name, "now names" if moved else "names", version, _label(export),
-        environment.alias,
-    )  # fmt: skip
+        "%s of %s %s version %d (%s); %s",
+        CHALLENGER,
+        name,
+        "now names" if moved else "names",
+        version,
+        _label(export),
+        f"{environment.alias} names it too"
+        if promoted
+        else f"{environment.alias} stays as it is: to promote this model, commit the state that "
+        "made it, then `make promote`",
+    )
 
 
 def promote_committed(root: Path, environment: EnvironmentConfig, tracking: TrackingConfig) -> str:
