@@ -135,7 +135,7 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
         else CheckResult(check, True, 0.3 if check.kind == "mean" else rows)
         for check in all_checks(config)
     ]
-    quality = judge(make_tables(records, dataset, config), found, config)
+    quality = judge(make_tables(records, dataset, config, STANDARDISE), found, config)
     write_json(root / VALIDATION / "validation.json", document(quality, dataset.name))
     write_json(
         root / PREPARE_METRICS,

@@ -109,6 +109,7 @@ def test_a_long_download_tells_how_much_has_arrived(
         ((200, b""), "the file is empty"),
         ((200, b"\xef\xbb\xbf\n <!DOCTYPE html><html>log in</html>"), "an HTML page"),
         ((200, b"<html><body>moved</body></html>"), "an HTML page"),
+        ((200, b"<HEAD><title>moved</title></HEAD>"), "an HTML page"),
         (
             (200, b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
             "a Git LFS pointer",
@@ -153,6 +154,15 @@ def test_tries_again_after_failing_answers(
     assert len(server.requests) == 3
     assert "attempt 1 failed: the server answered 503" in caplog.text
     assert "attempt 2 failed: truncated download" in caplog.text
+
+
+@pytest.mark.parametrize("status", [408, 429, 500])
+def test_tries_again_after_an_answer_that_may_pass(
+    server: Server, fetcher: Fetcher, tmp_path: Path, status: int
+) -> None:
+    url = server.script("/a.csv", (status, b""), (200, TABLE))
+    fetcher.fetch(SourceFile(url=url), tmp_path / "a.csv")
+    assert len(server.requests) == 2
 
 
 def test_does_not_try_again_what_cannot_pass(
@@ -212,6 +222,15 @@ def test_offline_the_last_copy_of_an_unpinned_file_is_used_with_a_warning(
         fetched = fetcher.fetch(SourceFile(url=url), tmp_path / "b.csv")
     assert fetched.sha256 == DIGEST
     assert "using the copy downloaded before" in caplog.text
+
+
+def test_offline_no_other_copy_stands_for_a_pinned_file(
+    server: Server, fetcher: Fetcher, tmp_path: Path
+) -> None:
+    url = server.script("/a.csv", (200, TABLE), (503, b""))
+    fetcher.fetch(SourceFile(url=url), tmp_path / "a.csv")
+    with pytest.raises(DataError, match="the server answered 503"):
+        fetcher.fetch(SourceFile(url=url, sha256="0" * 64), tmp_path / "b.csv")
 
 
 def test_a_damaged_cache_entry_is_not_used(

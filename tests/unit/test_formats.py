@@ -179,6 +179,7 @@ def test_compressed_and_parquet_files_are_known_by_their_content(tmp_path: Path)
             f"smiles,sequence,label,label\n{ASPIRIN},M,1,0\n",
             "2 columns 'label', and which of them is meant is not said",
         ),
+        (f"\ufefflabel,smiles,sequence,label\n1,{ASPIRIN},M,1\n", "2 columns 'label'"),
         (f'smiles,"label",sequence, label\n{ASPIRIN},M,1,0\n', "2 columns 'label'"),
         (b"smiles,sequence,label\n\xff\xfe,M,1\n", "not UTF-8 text"),
         (b"PAR1 and nothing else", "cannot be read as a table"),
@@ -344,6 +345,22 @@ def test_bindingdb_dump_takes_the_preferred_measurement(tmp_path: Path) -> None:
 
     other = read_dump(tmp_path, dump(*rows), measurements=["EC50", "IC50"])
     assert other["affinity"].fillna(-1).tolist() == [20, 20, 9, -1]
+
+
+def test_bindingdb_dump_takes_the_preferred_ids(tmp_path: Path) -> None:
+    trembl = "UniProt (TrEMBL) Primary ID of Target Chain"
+    chains = [CHAIN[0], trembl, CHAIN[1]]
+    rows = [
+        dump_row(kd="5", last=[UBIQUITIN, "A0A0", "P62979"]),
+        dump_row(kd="5", last=[UBIQUITIN, "A0A0", ""]),
+    ]
+    text = dump(*rows, chains=chains).replace("Ki (nM)", "PubChem CID", 1)
+    text = text.replace("\t\t\t5", "\t2244\t\t5", 1)
+    records = read_dump(tmp_path, text, measurements=["Kd"])
+    assert records["target_id"].tolist() == ["P62979", "A0A0"]
+    assert records["drug_id"].tolist() == ["22360", "22360"]
+    without = text.replace("22360", "", 1)
+    assert read_dump(tmp_path, without, measurements=["Kd"])["drug_id"][0] == "2244"
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,11 @@ def test_a_low_score_is_a_problem_even_if_every_check_passed() -> None:
     ]
 
 
+def test_a_score_at_the_limit_is_enough() -> None:
+    config = CONFIG.model_copy(update={"min_quality_score": 95})
+    assert judge(tables(), [share("pairs_unique", 50)], config).problems == []
+
+
 def test_failures_say_what_was_found_and_what_is_allowed() -> None:
     assert describe_failure(share("smiles_parses", 200)) == (
         "drugs.smiles_parses (RDKit parses the SMILES): 200 of 1,000 rows fail, 20.00%; "

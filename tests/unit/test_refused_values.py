@@ -116,3 +116,38 @@ def test_non_positive_values_where_lower_is_stronger(value: float) -> None:
     assert "score, where lower is stronger, must be above 0" in rejected["detail"].iloc[0]
     # A higher-is-stronger score may well be negative.
     assert prepare_records(rows, DATASET, CONFIG, STANDARDISE).rejected.empty
+
+
+@pytest.mark.parametrize(
+    ("written", "relation"),
+    [
+        ("<5", "<"),
+        ("<<5", "<"),
+        ("<=5", "<="),
+        (">5", ">"),
+        (">>5", ">"),
+        (">=5", ">="),
+        ("~5", "="),
+        ("=5", "="),
+        ("==5", "="),
+        ("5", "="),
+    ],
+)
+def test_relations(written: str, relation: str) -> None:
+    affinity, found, text = parse_affinities(pd.Series([written], dtype=object))
+    assert (affinity[0], found[0], text[0]) == (5.0, relation, None)
+
+
+@pytest.mark.parametrize(
+    ("written", "label"), [("true", 1), ("TRUE", 1), ("False", 0), ("1.0", 1), ("0", 0)]
+)
+def test_labels(written: str, label: int) -> None:
+    labels, text = parse_labels(pd.Series([written], dtype=object))
+    assert (labels[0], text[0]) == (label, None)
+
+
+def test_a_pair_has_no_affinity_that_speaks_against_its_label() -> None:
+    rows = [{"source": "kd", "affinity": 5.0}, given(0), given(0), OTHER]
+    pairs = prepare(*rows).interactions
+    assert pairs["label"].tolist() == [0, 0]
+    assert pairs["affinity"].isna().all()
