@@ -148,7 +148,8 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
     write_json(paths.write(METRICS), metrics)
     for key, table in tables.items():
         bounds = [table["auroc"][bound] for bound in ("value", "low", "high")]
-        logger.info("%s: AUROC %s (%s to %s)", names[key], *bounds)
+        words = ["undefined" if bound is None else f"{bound:.3f}" for bound in bounds]
+        logger.info("%s: AUROC %s (%s to %s)", names[key], *words)
 
     evaluated = {key: (model, model.info.sha256) for key, model in models.items()} | {
         name: (model, evaluate.pretrained[name].sha256) for name, model in pretrained.items()

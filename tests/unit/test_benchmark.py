@@ -292,9 +292,9 @@ def test_every_case_has_a_name_in_the_configuration() -> None:
     ],
 )
 def test_bad_settings_are_refused(override: str, words: str) -> None:
-    plain: Any = compose([override]).benchmark
+    plain: Any = OmegaConf.to_container(compose([override]).benchmark)
     with pytest.raises(ConfigError, match=words):
-        build(BenchmarkConfig, dict(plain), "benchmark")
+        build(BenchmarkConfig, plain, "benchmark")
 
 
 @pytest.mark.parametrize("part", ["drug=gin", "drug=fingerprint", "interaction=concat"])
@@ -319,7 +319,7 @@ TINY_NETWORK = drugban_of(
 
 def start(root: Path, *overrides: str) -> dict[str, Any]:
     """Run the stage and return what it wrote."""
-    plain: Any = compose(["benchmark=tiny", *overrides]).benchmark
+    plain: Any = OmegaConf.to_container(compose(["benchmark=tiny", *overrides]).benchmark)
     benchmark.run(
         Paths(root, root),
         benchmark=build(BenchmarkConfig, plain, "benchmark"),

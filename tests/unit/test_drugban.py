@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from drugban_reference import reference_logits
 from drugban_sizes import drugban_of
+from prepared_tables import DEFAULTS
 
 from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.config.features import FeaturesConfig
@@ -250,10 +250,7 @@ def test_crops_are_windows_of_the_sequence_and_leave_short_ones_whole() -> None:
 
 def test_published_sizes_compose(config: DrugBANConfig) -> None:
     """The default configuration has the published network's parameter shapes."""
-    from stages.dti.compose import compose
-
-    plain: Any = compose().model
-    network = DrugBANNetwork(DrugBANConfig.model_validate(plain))
+    network = DrugBANNetwork(DrugBANConfig.model_validate(DEFAULTS["model"]))
     shapes = {name: tuple(p.shape) for name, p in network.named_parameters()}
     assert shapes["drug_encoder.embedding.weight"] == (128, 74)
     assert shapes["target_encoder.convolutions.2.weight"] == (128, 128, 1, 9)

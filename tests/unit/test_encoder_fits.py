@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from drugban_fits import context_at, trainer
 from language_models import write_esm
+from omegaconf import OmegaConf
 from prepared_tables import DEFAULTS, FEATURE_PARAMETERS, STANDARDISE, section, write_tables
 from sample_pairs import sample_pairs, take
 from sklearn.metrics import roc_auc_score
@@ -34,8 +34,8 @@ UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTL
 
 def parts(*options: str) -> DrugBANConfig:
     """DrugBAN as conf/ has it with ``options``, but narrow where it is wide."""
-    plain: Any = compose([*options, "model.mlp_hidden_dim=16", "model.mlp_out_dim=8"]).model
-    return DrugBANConfig.model_validate(plain)
+    narrow = compose([*options, "model.mlp_hidden_dim=16", "model.mlp_out_dim=8"]).model
+    return DrugBANConfig.model_validate(OmegaConf.to_container(narrow))
 
 
 def test_the_earlier_system_learns_a_small_set_by_heart(tmp_path: Path) -> None:

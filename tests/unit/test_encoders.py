@@ -299,9 +299,13 @@ def test_weights_of_other_widths_are_refused(tmp_path: Path) -> None:
     ("drug", "target", "message"),
     [
         ({"layer": "gatv2", "dim": 10}, {}, "dim 10 is no multiple of the 4 heads"),
-        ({"layer": "gcnn"}, {}, "model.drugban.drug.graph.layer: Input should be 'gcn', 'gin'"),
+        ({"layer": "gcnn"}, {}, "model.drug.layer: must be one of gcn, gin, gatv2, got 'gcnn'"),
         ({"hidden_dim": 3}, {}, "hidden_dim: unknown key"),
-        ({"name": "fingerprints"}, {}, "'graph', 'fingerprint', 'descriptors'"),
+        (
+            {"name": "fingerprints"},
+            {},
+            "must be one of graph, fingerprint, descriptors, got 'fingerprints'",
+        ),
         ({}, {"filters": [8]}, "1 filters, but 2 kernels"),
     ],
 )

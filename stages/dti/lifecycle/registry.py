@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.dti.atomic import write_json
-from stages.dti.errors import ModelError
+from stages.dti.errors import DamagedModelError, ModelError
 from stages.dti.lifecycle.export import Export
 from stages.dti.lifecycle.tracking import recorded_run
 from stages.dti.lifecycle.tracking_store import MODEL_TAG, Store, find_training_run
@@ -195,13 +195,16 @@ def fetch(store: Store, uri: str, folder: Path) -> Registered:
             "take the exported folder models/promoted, or run `make promote`, which registers "
             "the committed model and names it"
         ) from error
-    export = Export.find(fetched)
-    if export is None or export.model_sha256 != found.tags.get(MODEL_TAG):
+    try:
+        export = Export.find(fetched)
+        if export is None or export.model_sha256 != found.tags.get(MODEL_TAG):
+            raise DamagedModelError(f"{fetched} is not the model that the version's tag names")
+    except DamagedModelError as error:
         raise ModelError(
             f"the files of {uri} in {without_password(store.uri)} are not those that were "
             "registered: their hash is another; delete the version and run `make promote` in the "
             "commit that it was made from"
-        )
+        ) from error
     return Registered(parts["name"], int(found.version), export)
 
 

@@ -113,12 +113,12 @@ class Loop:
         return self.progress
 
     def _in_words(self) -> str:
-        """Say what the last epoch reported."""
+        """Say what the last epoch reported; in words, epochs are counted from 1."""
         last, settings = self.progress.curve[-1], self.job.settings
-        best = self.progress.epoch - 1 - self.progress.stale
+        best = self.progress.epoch - self.progress.stale
         return (
             f"loss {last['train_loss']:.4f} in train and {last['val_loss']:.4f} in validation, "
-            f"validation AUROC {last['val_auroc']:.4f}, best {settings.monitor} in epoch {best}"
+            f"validation AUROC {last['val_auroc']:.4f}, best {settings.monitor} so far in epoch {best}"
         )
 
     def _is_done(self) -> bool:
