@@ -119,7 +119,7 @@ def test_an_epoch_has_one_line_with_its_losses_and_what_remains(
     epochs = [line for line in caplog.messages if line.startswith("epochs: ")]
     assert [line.split(",")[0] for line in epochs] == [f"epochs: {n} of 3" for n in (1, 2, 3)]
     for line in epochs:
-        for word in ("in train", "in validation", "validation AUROC", "best auroc in epoch"):
+        for word in ("in train", "in validation", "validation AUROC", "best auroc so far in epoch"):
             assert word in line
     assert "about" in epochs[0]
     assert "left" in epochs[1]

@@ -17,7 +17,7 @@ from written_files import files_below
 
 from stages.dti.atomic import write_json
 from stages.dti.config.environment import EnvironmentConfig
-from stages.dti.errors import PromotionError
+from stages.dti.errors import DtiError, PromotionError
 from stages.dti.lifecycle import transitions
 from stages.dti.lifecycle.record import MEASURED_ON
 from stages.dti.lifecycle.registry import find_version
@@ -246,7 +246,7 @@ def no_git(committed: Committed) -> None:
         (changed_decision, r"here reports/decision\.json differ from commit"),
         (other_model, r"models/promoted holds model \w{12}, but reports/decision\.json is about"),
         (stale_lock, "the committed dvc.lock does not fit what lies here, of stage promote, train"),
-        (altered_card, "the committed dvc.lock does not fit what lies here, of stage promote"),
+        (altered_card, r"MODEL_CARD\.md was altered or damaged"),
         (no_export, "holds no model; run `make repro`"),
         (no_git, "has no git commit"),
     ],
@@ -256,7 +256,7 @@ def test_it_refuses_and_moves_nothing(
 ) -> None:
     harm(committed)
     before = files_below(committed.root / "models")
-    with pytest.raises(PromotionError, match=words):
+    with pytest.raises(DtiError, match=words):
         committed.act()
     assert committed.named("production") is None
     assert files_below(committed.root / "models") == before

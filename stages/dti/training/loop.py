@@ -118,7 +118,8 @@ class Loop:
         best = self.progress.epoch - self.progress.stale
         return (
             f"loss {last['train_loss']:.4f} in train and {last['val_loss']:.4f} in validation, "
-            f"validation AUROC {last['val_auroc']:.4f}, best {settings.monitor} so far in epoch {best}"
+            f"validation AUROC {last['val_auroc']:.4f}, "
+            f"best {settings.monitor} so far in epoch {best}"
         )
 
     def _is_done(self) -> bool:
