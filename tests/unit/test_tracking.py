@@ -443,6 +443,7 @@ def test_the_same_against_a_server(
     folder.mkdir()
     (folder / "model.json").write_text("{}")
     (folder / "weights.json").write_text("[1]")
+    seal(folder)
     export = Export(folder, verify_folder(folder))
     number = register(store, "task", "m", export, {"auroc": 0.8})
     assert promote(store, "task", number, "production", {"summary": "m passes the gate."}, None)
