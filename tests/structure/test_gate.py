@@ -13,6 +13,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PIP", "PYTHON", "VENV")
+"""What the make that may have started the tests tells to those below it."""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -29,7 +32,7 @@ def project(tmp_path: Path) -> Path:
 
 def run_gate(project: Path, **environment: str) -> str:
     """Run the gate and return what its targets said."""
-    kept = {name: value for name, value in os.environ.items() if name not in ("VENV", "MAKEFLAGS")}
+    kept = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
     kept["TMPDIR"] = str(project.parent / "temporary")
     result = subprocess.run(
         [".ci/run"], cwd=project, env=kept | environment, capture_output=True, text=True, check=True
@@ -60,9 +63,7 @@ def set_up(root: Path, *arguments: str, **environment: str) -> subprocess.Comple
     shutil.copy2(REPOSITORY / "Makefile", root / "Makefile")
     for name in ("requirements.lock", "requirements-cuda.lock"):
         (root / name).touch()
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")
-    }
+    kept = {name: value for name, value in os.environ.items() if name not in OF_MAKE}
     return subprocess.run(
         ["make", "setup", "PIP=true", *arguments],
         cwd=root, env=kept | environment, capture_output=True, text=True, check=False,
