@@ -80,7 +80,7 @@ def test_every_option_of_the_group_composes(kind: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"train_fraction": 0.7}, "fractions must sum to 1, they sum to 0.9"),
+        ({"train_fraction": 0.7}, "test_fraction must sum to 1, they sum to 0.9"),
         ({"test_fraction": 0}, "split.test_fraction"),
         ({"cluster_drug_similarity": 1.2}, "split.cluster_drug_similarity"),
         ({"kind": "cold"}, "split.kind"),

@@ -52,7 +52,10 @@ class SplitConfig(Section):
     def _sums_to_one(self) -> Self:
         total = self.train_fraction + self.val_fraction + self.test_fraction
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"train, val and test fractions must sum to 1, they sum to {total:g}")
+            raise ValueError(
+                "train_fraction, val_fraction and test_fraction must sum to 1, they sum to "
+                f"{total:g}"
+            )
         return self
 
     @model_validator(mode="after")
