@@ -38,12 +38,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.dti.atomic import write_folder, write_json
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.applicability import applicability_report
-from stages.dti.evaluation.conformal import coverage_report
 from stages.dti.evaluation.curves import (
     confusion,
     precision_recall_curve,
@@ -51,15 +48,9 @@ from stages.dti.evaluation.curves import (
     roc_curve,
 )
 from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
-from stages.dti.evaluation.pictures import Results, save_pictures
+from stages.dti.evaluation.pretrained import load_pretrained
 from stages.dti.evaluation.robustness import robustness_report
-from stages.dti.evaluation.strata import stratify
-from stages.dti.lifecycle.pretrained import load_pretrained
-from stages.dti.lifecycle.tracking import log_evaluation
-from stages.dti.lifecycle.tracking_store import configure
-from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
-from stages.dti.predictor import Predictor
-from stages.dti.scoring import (
+from stages.dti.evaluation.scoring import (
     CANDIDATE_KEY,
     OnTheRest,
     asker,
@@ -67,7 +58,16 @@ from stages.dti.scoring import (
     score,
     score_the_rest,
 )
-from stages.dti.stage import main
+from stages.dti.evaluation.strata import stratify
+from stages.dti.evaluation.test_set import read_test_pairs
+from stages.dti.files import write_folder, write_json
+from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.reporting.figures import Results, save_pictures
+from stages.dti.runtime.stage import main
+from stages.dti.tracking.runs import log_evaluation
+from stages.dti.tracking.store import configure
+from stages.dti.uncertainty.conformal import coverage_report
 
 logger = logging.getLogger(__name__)
 

@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import logging
 
-from stages.dti.atomic import write_text
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.report import ReportConfig
+from stages.dti.files import write_text
 from stages.dti.paths import REPORT, SUMMARY, Paths
-from stages.dti.reporting.page import report_page
+from stages.dti.reporting.report_page import report_page
 from stages.dti.reporting.results import read_results
 from stages.dti.reporting.summary import summary, write_summary
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 

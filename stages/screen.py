@@ -7,7 +7,7 @@ Out:
     ``reports/screening/ranking.parquet``: ``top_k`` rows per target: ``rank`` (int32, from 1),
     ``drug_id``, ``drug_name`` (the library's, else the one that the model knows), ``smiles``
     (canonical), ``target_id``, ``target_name``, ``organism`` (str or null), then the other fields
-    of ``Prediction`` (``stages/dti/prediction.py``).
+    of ``Prediction`` (``stages/dti/prediction/types.py``).
     ``reports/screening/ranking.csv``, ``ranking.sdf``, if ``screen.also_as`` says so: the same.
     ``reports/screening/rejected.parquet``: what is not ranked: ``kind`` (``drug`` or ``target``),
     ``row`` (int64, from 1), ``id``, ``name``, ``given`` (SMILES or sequence), ``reason``
@@ -30,17 +30,17 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from stages.dti.atomic import remove_folder, write_folder, write_json, write_text
 from stages.dti.config.screen import ScreenConfig
+from stages.dti.files import remove_folder, write_folder, write_json, write_text
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.reporting.screening_page import screening_page
+from stages.dti.runtime.stage import main
 from stages.dti.screening.chunks import ChunkSettings
 from stages.dti.screening.export import ranking_as_sdf
 from stages.dti.screening.job import Engine, Job, complete, score_locally
 from stages.dti.screening.library import read_library, read_targets
-from stages.dti.screening.page import screening_page
 from stages.dti.screening.results import Screening, gather, rank_exactly
-from stages.dti.stage import main
 
 PAGE = "screening.html"
 

@@ -18,19 +18,19 @@ from __future__ import annotations
 
 import logging
 
-from stages.dti.atomic import write_folder, write_json, write_text
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import make_tables
-from stages.dti.data.checks import all_checks
-from stages.dti.data.expectations import run_checks
-from stages.dti.data.formats import read_records
-from stages.dti.data.quality import document, judge, metrics
+from stages.dti.data.sources.formats import read_records
+from stages.dti.data.validation.check_tables import make_tables
+from stages.dti.data.validation.checks import all_checks
+from stages.dti.data.validation.expectations import run_checks
+from stages.dti.data.validation.quality import document, judge, metrics
 from stages.dti.errors import DataError
+from stages.dti.files import write_folder, write_json, write_text
 from stages.dti.paths import RAW, VALIDATION, VALIDATION_METRICS, Paths
-from stages.dti.reporting.validation.page import validation_page
-from stages.dti.stage import main
+from stages.dti.reporting.validation_page import validation_page
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.dti.atomic import restore_folder
 from stages.dti.errors import DataError
+from stages.dti.files import restore_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -87,7 +87,7 @@ def test_a_comment_in_the_model_file_reruns_from_train(tiny: TinyRepository) -> 
 
 def test_a_killed_stage_is_rebuilt_whole(tiny: TinyRepository) -> None:
     tiny.edit("conf/trainer/default.yaml", {"max_epochs": 3})
-    tiny.run("python", "-m", "stages.dti.compose")
+    tiny.run("python", "-m", "stages.dti.runtime.compose")
     process = subprocess.Popen(
         ["dvc", "repro", "train"],
         cwd=tiny.root,
@@ -175,8 +175,8 @@ def test_evaluate_and_a_direct_call_agree_to_the_last_bit(tiny: TinyRepository) 
     script = """
 import pandas as pd
 from stages.dti.paths import DRUGS, EVALUATION, PROMOTED, TARGETS
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.prediction.predictor import Predictor
 table = pd.read_parquet(EVALUATION / "predictions.parquet")
 table = table.merge(pd.read_parquet(DRUGS)).merge(pd.read_parquet(TARGETS))
 pairs = [Pair(*row) for row in table[["smiles", "sequence"]].itertuples(index=False)]

@@ -20,9 +20,8 @@ from stages.dti.features.store import (
     Scalers,
     TargetFeatures,
 )
-from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 
 CONFIG = drugban_of(
     graph_dim=8, graph_layers=2, residue_dim=6, cnn_filters=(8, 8),

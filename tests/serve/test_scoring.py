@@ -25,10 +25,10 @@ from serve.scoring import Scorer
 from serve.settings import load_settings
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import ModelError
-from stages.dti.lifecycle.export import EXPORTED
-from stages.dti.model_files import seal_export
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.export import EXPORTED
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.seal import seal_export
+from stages.dti.prediction.types import Pair
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 

@@ -16,7 +16,7 @@ import yaml
 from code_deps import NEUTRALS, closure, imported_modules, is_code, module_file
 
 from stages.dti import paths as artefacts
-from stages.dti.stage import sections_of
+from stages.dti.runtime.stage import sections_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
@@ -107,7 +107,7 @@ def test_stages_use_a_neutral_for_its_refusals_alone(neutral: str) -> None:
         for file in closure(stage)
         if file.endswith(".py") and neutral in imported_modules(Path(file))
     }
-    assert users == {"stages/dti/stage.py"}
+    assert users == {"stages/dti/runtime/stage.py"}
     for file in users:
         used, called = discarded_calls(file, neutral)
         assert used

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from stages.dti.compose import PARAMS, compose, main
 from stages.dti.config.schema import check
 from stages.dti.errors import ConfigError
+from stages.dti.runtime.compose import PARAMS, compose, main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -33,7 +33,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfi
     """The section ``tracking`` for a store of the file's own."""
     from tracking_section import tracking_at
 
-    from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
+    from stages.dti.tracking.uri import URI_VARIABLE
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
@@ -55,7 +55,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry without models, made once: its tables take a second or more."""
     from tracking_section import tracking_at
 
-    from stages.dti.lifecycle.tracking_store import configure
+    from stages.dti.tracking.store import configure
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     configure(tracking_at(f"sqlite:///{path}"))

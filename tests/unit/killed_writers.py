@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from stages.dti import atomic
+from stages.dti import files as atomic
 from stages.dti.errors import StageTimeoutError
 
 FILES = ("model.json", "weights", "reference/drugs")

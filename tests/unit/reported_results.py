@@ -14,25 +14,23 @@ import pandas as pd
 import yaml
 from prepared_tables import STANDARDISE
 
-from stages.dti.atomic import write_json, write_text
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.report import ReportConfig
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import make_tables
-from stages.dti.data.checks import all_checks
-from stages.dti.data.expectations import CheckResult
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.quality import document, judge
-from stages.dti.data.splits import make_split
+from stages.dti.data.splitting.leakage import leakage_report
+from stages.dti.data.splitting.splits import make_split
+from stages.dti.data.validation.check_tables import make_tables
+from stages.dti.data.validation.checks import all_checks
+from stages.dti.data.validation.expectations import CheckResult
+from stages.dti.data.validation.quality import document, judge
 from stages.dti.evaluation.applicability import applicability_report
-from stages.dti.evaluation.conformal import ConformalSets, coverage_report
-from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
 from stages.dti.evaluation.robustness import Answers, robustness_report
 from stages.dti.evaluation.strata import stratify
+from stages.dti.files import write_json, write_text
 from stages.dti.lifecycle.gates import decide
 from stages.dti.paths import (
     DECISION,
@@ -50,6 +48,8 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.dti.training.curves import LearningCurves
+from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
+from stages.dti.uncertainty.conformal import ConformalSets, coverage_report
 from stages.report import run
 from tests import split_tables
 

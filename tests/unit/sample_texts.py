@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from prepared_tables import STANDARDISE
 
-from stages.dti.data.standardise import standardise_smiles
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.paths import ROOT, SAMPLE
 
 DRUGS = [

@@ -19,8 +19,8 @@ from stages.dti.evaluation.curves import (
     roc_curve,
 )
 from stages.dti.evaluation.metrics import Comparison, ModelOutput
-from stages.dti.evaluation.pictures import Results, save_pictures
 from stages.dti.evaluation.strata import stratify
+from stages.dti.reporting.figures import Results, save_pictures
 
 CONFIG = EvaluateConfig(
     bootstrap_samples=100,

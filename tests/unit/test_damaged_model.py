@@ -21,13 +21,13 @@ from stages.dti.config.base import build
 from stages.dti.config.model import DrugBANConfig, ModelConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DamagedModelError, ModelError
-from stages.dti.lifecycle.pyfunc import _load_pyfunc
-from stages.dti.model_files import FILES, seal, seal_export, verify_folder
 from stages.dti.models.base import FitContext, Model
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import Paths
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.seal import FILES, seal, seal_export, verify_folder
+from stages.dti.tracking.pyfunc import _load_pyfunc
 from stages.dti.training.export import TrainingData, finish, load_training_data
 from stages.dti.training.fit import fit
 

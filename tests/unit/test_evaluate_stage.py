@@ -16,9 +16,9 @@ from sklearn.metrics import accuracy_score, average_precision_score, brier_score
 from written_files import files_below
 
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.robustness import sample_rows
-from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure
+from stages.dti.evaluation.scoring import load_models, score
+from stages.dti.evaluation.test_set import read_test_pairs
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -28,9 +28,9 @@ from stages.dti.paths import (
     SPLITS,
     Paths,
 )
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
-from stages.dti.scoring import load_models, score
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.tracking.store import MODEL_TAG, configure
 from stages.evaluate import run
 
 

@@ -10,7 +10,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from stages.dti.errors import DataError
-from stages.dti.html.charts import (
+from stages.dti.reporting.charts import (
     Interval,
     axis,
     histogram,
@@ -18,7 +18,7 @@ from stages.dti.html.charts import (
     interval_text,
     line_chart,
 )
-from stages.dti.html.page import number, percent, picture, render
+from stages.dti.reporting.html import number, percent, picture, render
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ from honeycomb import honeycomb_torus
 from prepared_tables import FEATURE_PARAMETERS, STANDARDISE
 from rdkit import Chem
 
-from stages.dti.data.molecule_limits import check_limits, fused_unsaturated_rings
-from stages.dti.data.standardise import standardise_drugs, standardise_smiles
+from stages.dti.chemistry.molecule_limits import check_limits, fused_unsaturated_rings
+from stages.dti.chemistry.standardise import standardise_drugs, standardise_smiles
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.drugs import featurize_drugs
-from stages.dti.features.ready import ready_drugs
 from stages.dti.paths import ROOT, SAMPLE
+from stages.dti.prediction.inputs import ready_drugs
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 IRON = "[Fe]" + "(C)" * 127 + "C"

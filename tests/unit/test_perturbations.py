@@ -10,7 +10,7 @@ from prepared_tables import STANDARDISE
 from rdkit import Chem
 from sample_texts import CARBON_TETRACHLORIDE, DRUGS, SEQUENCES, random
 
-from stages.dti.data.standardise import standardise_smiles
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.evaluation.perturbations import (
     NotPossibleError,
     add_methyl,

@@ -25,8 +25,7 @@ from stages.dti.errors import DataError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 
 CONFIG = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from reported_results import change, report
 
-from stages.dti.atomic import write_text
 from stages.dti.errors import DataError
+from stages.dti.files import write_text
 from stages.dti.paths import (
     DECISION,
     EVALUATION,

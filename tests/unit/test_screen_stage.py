@@ -16,13 +16,13 @@ from rdkit import Chem
 from screened_model import LIBRARY, screen_section
 from written_files import files_below
 
-from stages.dti.data.standardise import standardise_smiles
-from stages.dti.data.tables import read_table
+from stages.dti.chemistry.standardise import standardise_smiles
+from stages.dti.data.sources.tables import read_table
 from stages.dti.errors import DataError
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
-from stages.dti.prediction import Pair, Target
-from stages.dti.predictor import Predictor
-from stages.dti.screening.page import structure
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair, Target
+from stages.dti.reporting.screening_page import structure
 from stages.screen import run
 
 TOP_K = 5

@@ -12,18 +12,20 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from scipy.stats import spearmanr
 
-from stages.dti.data import similarity
-from stages.dti.data.similarity import (
+from stages.dti.chemistry import kmers as similarity
+from stages.dti.chemistry.fingerprints import (
     ECFP4_BITS,
     ECFP4_RADIUS,
+    morgan_fingerprints,
+    nearest_tanimoto,
+    tanimoto,
+)
+from stages.dti.chemistry.kmers import (
     KMER_LENGTH,
     SequenceReference,
     nearest_sequence_similarity,
-    nearest_tanimoto,
     sequence_kmers,
-    tanimoto,
 )
-from stages.dti.features.drugs import morgan_fingerprints
 from tests.split_tables import SAMPLE, smiles_and_sequences
 
 SMILES, SEQUENCES = smiles_and_sequences(60, 40)

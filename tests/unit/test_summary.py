@@ -14,9 +14,9 @@ from dvc_repository import COLUMNS, Repository
 from omegaconf import OmegaConf
 from reported_results import report
 
-from stages.dti.compose import compose
 from stages.dti.paths import DECISION, METRICS, ROOT, SUMMARY
 from stages.dti.reporting.summary import summary, write_summary
+from stages.dti.runtime.compose import compose
 
 
 def interval(value: float) -> dict[str, float]:

@@ -19,9 +19,7 @@ from stages.dti.config.model import BaselinesConfig, ModelConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DataError
-from stages.dti.lifecycle.provenance import file_sha256, folder_sha256
-from stages.dti.lifecycle.tracking_store import Experiment, configure
-from stages.dti.model_files import verify_folder
+from stages.dti.hashing import file_sha256, folder_sha256
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -34,8 +32,10 @@ from stages.dti.paths import (
     VALIDATION_METRICS,
     Paths,
 )
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.seal import verify_folder
+from stages.dti.prediction.types import Pair
+from stages.dti.tracking.store import Experiment, configure
 
 COMMON: dict[str, Any] = {
     "train": section(TrainConfig, "train", threads=1),

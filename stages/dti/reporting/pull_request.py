@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.dti.atomic import write_text
 from stages.dti.errors import DtiError
+from stages.dti.files import write_text
 from stages.dti.paths import INTERACTIONS, SPLITS
 from stages.dti.reporting.changes import (
     Change,

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from stages.dti.errors import DataError
-from stages.dti.html.page import picture
 from stages.dti.paths import (
     DECISION,
     EVALUATION,
@@ -23,6 +22,7 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.dti.reporting.documents import Document, read_document
+from stages.dti.reporting.html import picture
 
 CARD = "MODEL_CARD.md"
 NO_MODEL = "NO_MODEL.md"

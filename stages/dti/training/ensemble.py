@@ -20,11 +20,11 @@ from sklearn.metrics import roc_auc_score
 
 from stages.dti.config.model import DrugBANConfig, EnsembleConfig, MemberConfig
 from stages.dti.config.trainer import TrainerConfig
-from stages.dti.evaluation.calibration import interpolate
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Model
 from stages.dti.models.ensemble import Combination, Ensemble, log_odds
 from stages.dti.training.fit import fit
+from stages.dti.uncertainty.calibration import interpolate
 
 Floats = NDArray[np.float64]
 
