@@ -11,9 +11,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.dti.artifacts.export import GOLDEN
 from stages.dti.errors import ModelError
 from stages.dti.lifecycle.golden import TOLERANCE
-from stages.dti.prediction.export import GOLDEN
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
 

@@ -20,9 +20,9 @@ from serve.schemas import (
     PredictRequest,
     TargetInfo,
 )
+from stages.dti.artifacts.export import SHORT
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
-from stages.dti.prediction.export import SHORT
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair, Prediction
 

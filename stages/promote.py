@@ -31,6 +31,8 @@ from typing import Any
 
 import pandas as pd
 
+from stages.dti.artifacts.export import CARD, EXPORTED, MODEL, SHORT, Export
+from stages.dti.artifacts.model_files import seal_export, verify_folder
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
@@ -58,9 +60,7 @@ from stages.dti.paths import (
     VALIDATION_METRICS,
     Paths,
 )
-from stages.dti.prediction.export import CARD, EXPORTED, MODEL, SHORT, Export
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import seal_export, verify_folder
 from stages.dti.runtime.stage import main
 from stages.dti.tracking.registry import fetch_by_hash
 from stages.dti.tracking.store import configure

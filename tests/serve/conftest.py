@@ -12,6 +12,8 @@ import torch
 from drugban_sizes import drugban_of
 from service_process import Service, running
 
+from stages.dti.artifacts.export import EXPORTED
+from stages.dti.artifacts.model_files import seal_export
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
@@ -23,10 +25,8 @@ from stages.dti.lifecycle.golden import golden_predictions
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import ROOT, SAMPLE
-from stages.dti.prediction.export import EXPORTED
 from stages.dti.prediction.folder import ModelFolder, Reference
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import seal_export
 from stages.dti.prediction.types import Pair
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration

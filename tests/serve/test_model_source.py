@@ -9,8 +9,8 @@ import pytest
 from serve import model_source
 from serve.scoring import Scorer
 from serve.settings import load_settings
+from stages.dti.artifacts.export import Export
 from stages.dti.errors import DtiError, ModelError
-from stages.dti.prediction.export import Export
 from stages.dti.tracking.registry import register
 from stages.dti.tracking.store import configure
 

@@ -20,10 +20,10 @@ import pytest
 from service_process import Service, running
 
 from serve.schemas import EXAMPLES
+from stages.dti.artifacts.export import EXPORTED
+from stages.dti.artifacts.model_files import seal_export
 from stages.dti.paths import ROOT
-from stages.dti.prediction.export import EXPORTED
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import seal_export
 from stages.dti.prediction.types import Pair
 
 CAFFEINE = "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"

@@ -17,6 +17,7 @@ from drugban_sizes import drugban_of
 from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 from written_files import files_below
 
+from stages.dti.artifacts.model_files import FILES, seal, seal_export, verify_folder
 from stages.dti.config.base import build
 from stages.dti.config.model import DrugBANConfig, ModelConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
@@ -26,8 +27,7 @@ from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import Paths
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import FILES, seal, seal_export, verify_folder
-from stages.dti.tracking.pyfunc import _load_pyfunc
+from stages.dti.prediction.pyfunc import _load_pyfunc
 from stages.dti.training.export import TrainingData, finish, load_training_data
 from stages.dti.training.fit import fit
 

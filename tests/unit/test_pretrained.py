@@ -13,13 +13,13 @@ import pytest
 from evaluated_models import EVALUATE, MODELS, fit_model
 from sklearn.metrics import roc_auc_score
 
+from stages.dti.artifacts.export import Export
+from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.evaluate import EvaluateConfig, PretrainedConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DataError, ModelError
 from stages.dti.paths import BASELINES, CANDIDATE, EVALUATION, METRICS, SPLITS, Paths
-from stages.dti.prediction.export import Export
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import verify_folder
 from stages.dti.prediction.types import Pair
 from stages.dti.tracking.registry import register, set_alias
 from stages.dti.tracking.runs import training_run

@@ -14,6 +14,8 @@ import pytest
 from promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose, read
 from written_files import files_below
 
+from stages.dti.artifacts.export import CARD, VERSION, WRITTEN_HERE
+from stages.dti.artifacts.model_files import FILES, verify_folder
 from stages.dti.errors import DataError, ModelError
 from stages.dti.paths import (
     CANDIDATE,
@@ -24,11 +26,9 @@ from stages.dti.paths import (
     PREPARE_METRICS,
     PROMOTED,
 )
-from stages.dti.prediction.export import CARD, VERSION, WRITTEN_HERE
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import FILES, verify_folder
+from stages.dti.prediction.pyfunc import PredictorModel
 from stages.dti.prediction.types import Pair
-from stages.dti.tracking.pyfunc import PredictorModel
 from stages.dti.tracking.registry import fetch
 
 

@@ -22,6 +22,8 @@ from promotion_repository import (
 from sklearn.metrics import roc_auc_score
 from written_files import files_below
 
+from stages.dti.artifacts.export import NO_MODEL
+from stages.dti.artifacts.model_files import FILES, verify_folder
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.errors import DamagedModelError, DataError, ModelError
 from stages.dti.evaluation.test_set import read_test_pairs
@@ -38,9 +40,7 @@ from stages.dti.paths import (
     SPLITS,
     Paths,
 )
-from stages.dti.prediction.export import NO_MODEL
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import FILES, verify_folder
 from stages.dti.prediction.types import Pair
 
 TOLERANT = PROMOTE.model_copy(update={"max_loss_to_previous": 0.5})

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from stages.dti.artifacts.export import Export
+from stages.dti.artifacts.model_files import seal, verify_folder
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import ModelError
-from stages.dti.prediction.export import Export
-from stages.dti.prediction.seal import seal, verify_folder
 from stages.dti.tracking.registry import (
     add_file,
     aliased_version,

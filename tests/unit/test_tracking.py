@@ -17,11 +17,11 @@ import pytest
 from pydantic import ValidationError
 from tracking_section import tracking_at
 
+from stages.dti.artifacts.export import Export
+from stages.dti.artifacts.model_files import seal, verify_folder
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DtiError
 from stages.dti.files import write_json
-from stages.dti.prediction.export import Export
-from stages.dti.prediction.seal import seal, verify_folder
 from stages.dti.runtime.git import git_commit
 from stages.dti.tracking import uri as uri_module
 from stages.dti.tracking.registry import fetch, promote, register

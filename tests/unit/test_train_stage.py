@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 
 from stages import baselines, train
+from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import build
 from stages.dti.config.model import BaselinesConfig, ModelConfig
@@ -33,7 +34,6 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import verify_folder
 from stages.dti.prediction.types import Pair
 from stages.dti.tracking.store import Experiment, configure
 

@@ -15,6 +15,7 @@ import pytest
 from promotion_repository import DEV, PROMOTE, REGISTERED, Repository, propose, read
 from written_files import files_below
 
+from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.errors import DtiError, PromotionError
 from stages.dti.files import write_json
@@ -22,7 +23,6 @@ from stages.dti.lifecycle import transitions
 from stages.dti.lifecycle.record import MEASURED_ON
 from stages.dti.lifecycle.transitions import follow_candidate, name_first, promote_committed
 from stages.dti.paths import CANDIDATE, DECISION, METRICS, PRODUCTION, PROMOTED
-from stages.dti.prediction.seal import verify_folder
 from stages.dti.tracking.registry import find_version
 
 TOLERANT = PROMOTE.model_copy(update={"max_loss_to_previous": 0.5})

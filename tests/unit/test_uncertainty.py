@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 
+from stages.dti.artifacts.model_files import FILES, seal
 from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
@@ -25,9 +26,8 @@ from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
 from stages.dti.prediction.folder import FORMAT_VERSION
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.prediction.seal import FILES, seal
+from stages.dti.prediction.pyfunc import PredictorModel
 from stages.dti.prediction.types import Pair
-from stages.dti.tracking.pyfunc import PredictorModel
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.training.fit import fit

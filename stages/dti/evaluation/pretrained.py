@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from stages.dti.artifacts.export import Export
 from stages.dti.config.evaluate import PretrainedConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import ModelError
-from stages.dti.prediction.export import Export
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.tracking.registry import SCHEME, fetch
 from stages.dti.tracking.store import configure

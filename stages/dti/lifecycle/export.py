@@ -1,4 +1,4 @@
-"""Filling ``models/promoted/`` (``prediction/export.py`` says what it holds)."""
+"""Filling ``models/promoted/`` (``artifacts/export.py`` says what it holds)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.dti.files import write_folder, write_json, write_text
-from stages.dti.lifecycle.gates import Decision
-from stages.dti.lifecycle.golden import golden_predictions
-from stages.dti.prediction.export import (
+from stages.dti.artifacts.export import (
     GOLDEN,
     METRICS_FILE,
     MLFLOW_FILE,
@@ -19,6 +16,9 @@ from stages.dti.prediction.export import (
     VERSION,
     Export,
 )
+from stages.dti.files import write_folder, write_json, write_text
+from stages.dti.lifecycle.gates import Decision
+from stages.dti.lifecycle.golden import golden_predictions
 from stages.dti.prediction.predictor import Predictor
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.dti.artifacts.export import METRICS_FILE, MODEL, SHORT, WRITTEN_HERE, Export
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import PromotionError
@@ -27,7 +28,6 @@ from stages.dti.files import read_json
 from stages.dti.lifecycle.gates import PreviousComparison
 from stages.dti.lifecycle.record import MEASURED_ON, Promotion, add_promotion, before, read_history
 from stages.dti.paths import DECISION, PRODUCTION, PROMOTED
-from stages.dti.prediction.export import METRICS_FILE, MODEL, SHORT, WRITTEN_HERE, Export
 from stages.dti.runtime.git import git_commit, uncommitted
 from stages.dti.tracking import registry
 from stages.dti.tracking.store import Store, configure

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.dti.artifacts.model_files import reading
 from stages.dti.config.base import build
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
@@ -15,7 +16,6 @@ from stages.dti.features.store import FEATURE_VERSION
 from stages.dti.files import json_object
 from stages.dti.models.registry import model_config
 from stages.dti.prediction.folder import FORMAT_VERSION
-from stages.dti.prediction.seal import reading
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.dti.artifacts.model_files import seal
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.features.store import FEATURE_VERSION, Scalers
 from stages.dti.files import write_json
-from stages.dti.prediction.seal import seal
 
 if TYPE_CHECKING:
     from stages.dti.models.base import Model

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stages.dti.artifacts.model_files import FILES, reading, verify_folder
 from stages.dti.features.store import Scalers
 from stages.dti.models.registry import load_model
 from stages.dti.prediction.description import model_json, read_description
 from stages.dti.prediction.folder import ModelFolder, Reference
-from stages.dti.prediction.seal import FILES, reading, verify_folder
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets

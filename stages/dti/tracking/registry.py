@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.dti.artifacts.export import Export
 from stages.dti.errors import DamagedModelError, ModelError
 from stages.dti.files import write_json
-from stages.dti.prediction.export import Export
 from stages.dti.tracking.runs import recorded_run
 from stages.dti.tracking.store import MODEL_TAG, Store, find_training_run
 from stages.dti.tracking.uri import without_password
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 SCHEME = "models:/"
 MODEL_URI = re.compile(rf"{SCHEME}(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
 
-LOADER = "stages.dti.tracking.pyfunc"
+LOADER = "stages.dti.prediction.pyfunc"
 
 
 @dataclass(frozen=True)

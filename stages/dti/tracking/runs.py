@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel
 
+from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.paths import ROOT
-from stages.dti.prediction.seal import verify_folder
 from stages.dti.runtime.git import git_commit
 from stages.dti.tracking.store import MODEL_TAG, Experiment, Store, configure, find_training_run
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.dti.artifacts.model_files import FILES, verify_folder
 from stages.dti.hashing import folder_sha256
-from stages.dti.prediction.seal import FILES, verify_folder
 
 MODEL = "model.json"
 GOLDEN = "golden.json"
