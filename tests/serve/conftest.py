@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drugban_sizes import drugban_of
 from service_process import Service, running
 
 from stages.dti.atomic import write_json, write_text
@@ -31,6 +30,7 @@ from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import ROOT, SAMPLE
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
+from tests.support.drugban_sizes import drugban_of
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 import yaml
-from code_deps import NEUTRALS, closure, imported_modules, is_code, module_file
 
 from stages.dti import paths as artefacts
 from stages.dti.stage import sections_of
+from tests.structure.code_deps import NEUTRALS, closure, imported_modules, is_code, module_file
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]

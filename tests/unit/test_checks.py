@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from prepared_tables import STANDARDISE
 from rdkit import Chem
 
 from stages.dti.config.dataset import DatasetConfig
@@ -17,6 +16,7 @@ from stages.dti.data.check_tables import make_tables
 from stages.dti.data.checks import Check, all_checks
 from stages.dti.data.expectations import CheckResult, run_checks
 from stages.dti.data.standardise import parse_smiles
+from tests.support.prepared_tables import STANDARDISE
 
 DRUGS = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",

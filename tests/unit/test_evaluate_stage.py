@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluated_models import EVALUATE, MODELS, TRAIN
-from prepared_tables import FEATURE_PARAMETERS
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, roc_auc_score
-from written_files import files_below
 
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.data.test_pairs import read_test_pairs
@@ -32,6 +29,9 @@ from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
 from stages.dti.scoring import load_models, score
 from stages.evaluate import run
+from tests.support.evaluated_models import EVALUATE, MODELS, TRAIN
+from tests.support.prepared_tables import FEATURE_PARAMETERS
+from tests.support.written_files import files_below
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluated_models import EVALUATE, MODELS, fit_model
 from sklearn.metrics import roc_auc_score
 
 from stages.dti.config.evaluate import EvaluateConfig, PretrainedConfig
@@ -25,6 +24,7 @@ from stages.dti.paths import BASELINES, CANDIDATE, EVALUATION, METRICS, SPLITS, 
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
 from stages.evaluate import run
+from tests.support.evaluated_models import EVALUATE, MODELS, fit_model
 
 OTHER = "models/other"
 

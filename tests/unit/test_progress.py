@@ -6,8 +6,6 @@ import logging
 from pathlib import Path
 
 import pytest
-from drugban_fits import fitted
-from sample_pairs import sample_pairs, take
 
 from stages.dti import progress
 from stages.dti.compose import compose
@@ -17,6 +15,8 @@ from stages.dti.data.standardise import standardise_drugs
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.targets import featurize_targets
 from stages.dti.progress import EACH_S, ProgressLog, duration
+from tests.support.drugban_fits import fitted
+from tests.support.sample_pairs import sample_pairs, take
 
 
 class Clock:

@@ -11,8 +11,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose, read
-from written_files import files_below
 
 from stages.dti.errors import DataError, ModelError
 from stages.dti.lifecycle.export import CARD, VERSION, WRITTEN_HERE
@@ -30,6 +28,8 @@ from stages.dti.paths import (
 )
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
+from tests.support.promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose, read
+from tests.support.written_files import files_below
 
 
 def test_a_candidate_that_passes_is_exported_and_explained(repository: Repository) -> None:

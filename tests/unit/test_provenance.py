@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from prepared_tables import section
 
 from stages.dti.config.split import SplitConfig
 from stages.dti.errors import DataError
@@ -20,6 +19,7 @@ from stages.dti.lifecycle.provenance import (
 )
 from stages.dti.paths import Paths
 from stages.dti.training.checkpoint import checkpoint_folder
+from tests.support.prepared_tables import section
 
 SPLIT = section(SplitConfig, "split")
 

@@ -24,7 +24,7 @@ from stages.dti.data.similarity import (
     tanimoto,
 )
 from stages.dti.features.drugs import morgan_fingerprints
-from tests.split_tables import SAMPLE, smiles_and_sequences
+from tests.support.split_tables import SAMPLE, smiles_and_sequences
 
 SMILES, SEQUENCES = smiles_and_sequences(60, 40)
 

@@ -22,7 +22,15 @@ from stages.dti.data.similarity import (
 from stages.dti.data.splits import make_split
 from stages.dti.errors import DataError, InvalidInputError
 from stages.dti.features.drugs import morgan_fingerprints
-from tests.split_tables import KINDS, Tables, config, grid, sample, smiles_and_sequences, tables
+from tests.support.split_tables import (
+    KINDS,
+    Tables,
+    config,
+    grid,
+    sample,
+    smiles_and_sequences,
+    tables,
+)
 
 EIGHTY = (0.8, 0.1, 0.1)
 SMILES, SEQUENCES = smiles_and_sequences(60, 30)

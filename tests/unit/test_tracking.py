@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from tracking_section import tracking_at
 
 from stages.dti.atomic import write_json
 from stages.dti.config.tracking import TrackingConfig
@@ -33,7 +32,8 @@ from stages.dti.lifecycle.tracking import (
 from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure, find_training_run
 from stages.dti.lifecycle.tracking_uri import tracking_uri
 from stages.dti.model_files import seal, verify_folder
-from tests import split_tables
+from tests.support import split_tables
+from tests.support.tracking_section import tracking_at
 
 SPLIT = split_tables.config("random", seed=3)
 

@@ -9,9 +9,6 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import OmegaConf
-from prepared_tables import write_features
-from tracking_section import tracking_at
-from written_files import files_below
 
 from stages import acquire, prepare, split
 from stages import promote as promote_stage
@@ -56,6 +53,9 @@ from stages.dti.scoring import load_models, score
 from stages.dti.stage import sections_of
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
+from tests.support.prepared_tables import write_features
+from tests.support.tracking_section import tracking_at
+from tests.support.written_files import files_below
 
 PARAMS = OmegaConf.to_container(compose(["dataset=sample", "split=random", "environment=dev"]))
 assert isinstance(PARAMS, dict)
