@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_repository import TinyRepository
+
+from tests.support.tiny_repository import TinyRepository
 
 pytestmark = pytest.mark.slow
 

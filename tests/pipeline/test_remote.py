@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from object_store import BUCKET, object_store
-from tiny_repository import TinyRepository
+
+from tests.support.object_store import BUCKET, object_store
+from tests.support.tiny_repository import TinyRepository
 
 pytestmark = pytest.mark.slow
 

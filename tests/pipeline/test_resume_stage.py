@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from drugban_fits import small
-from prepared_tables import write_features, write_tables
 
 from stages.dti.hashing import folder_sha256
 from stages.dti.paths import (
@@ -27,6 +25,8 @@ from stages.dti.paths import (
 )
 from stages.dti.training.loop import STATE_FILE
 from stages.dti.training.state import load_state
+from tests.support.drugban_fits import small
+from tests.support.prepared_tables import write_features, write_tables
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drugban_sizes import drugban_of
 from service_process import Service, running
 
 from stages.dti.artifacts.export import EXPORTED
@@ -31,6 +30,7 @@ from stages.dti.prediction.types import Pair
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets
+from tests.support.drugban_sizes import drugban_of
 
 
 @pytest.fixture(scope="session")

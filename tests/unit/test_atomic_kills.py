@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import killed_writers
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +21,7 @@ from stages.dti import files as atomic
 from stages.dti.errors import StorageError
 from stages.dti.files import write_file, write_folder, write_text
 from stages.dti.paths import ROOT, Paths
+from tests.support import killed_writers
 
 NOBODY = 65534
 
@@ -34,7 +34,7 @@ def test_old_or_new_is_whole_wherever_the_writer_ends(
     kind: str, renaming: str, how: str, tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, killed_writers.__file__, str(tmp_path), kind, renaming, how],
+        [sys.executable, "-m", killed_writers.__name__, str(tmp_path), kind, renaming, how],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=True,
         capture_output=True,

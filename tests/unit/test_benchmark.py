@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import worker_tasks
-from drugban_sizes import drugban_of
 from omegaconf import OmegaConf
-from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
-from sample_pairs import FEATURES, sample_pairs
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages import benchmark
@@ -36,6 +32,16 @@ from stages.dti.features.drugs import featurize_drugs
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.paths import BENCHMARK, Paths
 from stages.dti.runtime.compose import compose
+from tests.support import worker_tasks
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
+from tests.support.sample_pairs import FEATURES, sample_pairs
 
 NETWORK = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

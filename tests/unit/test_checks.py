@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from prepared_tables import STANDARDISE
 from rdkit import Chem
 
 from stages.dti.chemistry.standardise import parse_smiles
@@ -17,6 +16,7 @@ from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.validation.check_tables import make_tables
 from stages.dti.data.validation.checks import Check, all_checks
 from stages.dti.data.validation.expectations import CheckResult, run_checks
+from tests.support.prepared_tables import STANDARDISE
 
 DRUGS = {
     "aspirin": "CC(=O)Oc1ccccc1C(=O)O",

@@ -7,11 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from drugban_fits import context_at, trainer
-from language_models import write_esm
 from omegaconf import OmegaConf
-from prepared_tables import DEFAULTS, FEATURE_PARAMETERS, STANDARDISE, section, write_tables
-from sample_pairs import sample_pairs, take
 from sklearn.metrics import roc_auc_score
 
 from stages import featurize
@@ -28,6 +24,16 @@ from stages.dti.prediction.types import Pair
 from stages.dti.runtime.compose import compose
 from stages.dti.training.drugban import fit_drugban
 from stages.dti.training.export import finish, load_training_data
+from tests.support.drugban_fits import context_at, trainer
+from tests.support.language_models import write_esm
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    FEATURE_PARAMETERS,
+    STANDARDISE,
+    section,
+    write_tables,
+)
+from tests.support.sample_pairs import sample_pairs, take
 
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from sample_pairs import alone, sample_pairs, take
 from torch import Tensor
 
 from stages.dti.benchmarking.parity import randomise_norms
@@ -25,6 +24,7 @@ from stages.dti.models.drugban.encoders import Widths
 from stages.dti.models.drugban.graph_encoder import GraphEncoder, graph_batch
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.support.sample_pairs import alone, sample_pairs, take
 
 DRUGS: dict[str, dict[str, Any]] = {
     "gcn": {"name": "graph", "layer": "gcn", "dim": 12, "layers": 2},

@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from drugban_sizes import drugban_of
 from numpy.typing import NDArray
-from prepared_tables import DEFAULTS
-from sample_pairs import alone, sample_pairs, take
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
@@ -32,6 +29,9 @@ from stages.dti.paths import ROOT
 from stages.dti.runtime.compose import compose
 from stages.dti.training.ensemble import combine_on_validation, rank_line
 from stages.dti.training.fit import fit
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import DEFAULTS
+from tests.support.sample_pairs import alone, sample_pairs, take
 
 TRAIN, VALIDATION, TEST = slice(0, 450), slice(450, 540), slice(540, None)
 WAYS = ("mean", "rank_average", "stacked")

@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluated_models import EVALUATE
-from written_files import files_below
 
 from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
@@ -30,6 +28,8 @@ from stages.dti.paths import (
     Paths,
 )
 from stages.evaluate import run
+from tests.support.evaluated_models import EVALUATE
+from tests.support.written_files import files_below
 
 
 @pytest.fixture

@@ -10,10 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluated_models import EVALUATE, MODELS, TRAIN
-from prepared_tables import FEATURE_PARAMETERS
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, roc_auc_score
-from written_files import files_below
 
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.evaluation.robustness import sample_rows
@@ -32,6 +29,9 @@ from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
 from stages.dti.tracking.store import MODEL_TAG, configure
 from stages.evaluate import run
+from tests.support.evaluated_models import EVALUATE, MODELS, TRAIN
+from tests.support.prepared_tables import FEATURE_PARAMETERS
+from tests.support.written_files import files_below
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from prepared_tables import STANDARDISE
 from rdkit import Chem
 from rdkit.Chem.rdDepictor import Compute2DCoords
 from test_formats import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN, read
@@ -21,6 +20,7 @@ from stages.dti.data.sources.formats import INVALID_TEXT, UNREADABLE_RECORD, rea
 from stages.dti.data.sources.molecule_files import UNREADABLE
 from stages.dti.data.sources.tables import read_table
 from stages.dti.errors import DataError
+from tests.support.prepared_tables import STANDARDISE
 
 
 def table_of(folder: Path, name: str, content: str | bytes) -> pd.DataFrame:

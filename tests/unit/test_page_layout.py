@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reported_results import report
 
 from stages.dti.paths import SCREENING
+from tests.support.reported_results import report
 
 WIDTH = 400
 

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drugban_sizes import drugban_of
 from omegaconf import OmegaConf
-from prepared_tables import section, write_features, write_tables
 
 from stages.dti.benchmarking.agreement import Screened, overlap, shared_top
 from stages.dti.benchmarking.inputs import Inputs
@@ -36,6 +34,8 @@ from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import Paths
 from stages.dti.runtime.compose import compose
 from stages.dti.training.export import load_training_data
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import section, write_features, write_tables
 
 NETWORK = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

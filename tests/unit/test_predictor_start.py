@@ -12,9 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drugban_sizes import drugban_of
-from prepared_tables import DEFAULTS
-from screened_model import NOT_DRUGS, write_promoted
 
 from stages.dti.config.base import build
 from stages.dti.config.model import ModelConfig
@@ -23,6 +20,9 @@ from stages.dti.models.registry import reads_descriptors
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair, Target
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import DEFAULTS
+from tests.support.screened_model import NOT_DRUGS, write_promoted
 
 SMILES: list[str] = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=20)["smiles"].tolist()
 

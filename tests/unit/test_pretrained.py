@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evaluated_models import EVALUATE, MODELS, fit_model
 from sklearn.metrics import roc_auc_score
 
 from stages.dti.artifacts.export import Export
@@ -25,6 +24,7 @@ from stages.dti.tracking.registry import register, set_alias
 from stages.dti.tracking.runs import training_run
 from stages.dti.tracking.store import MODEL_TAG, configure
 from stages.evaluate import run
+from tests.support.evaluated_models import EVALUATE, MODELS, fit_model
 
 OTHER = "models/other"
 

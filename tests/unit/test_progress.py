@@ -6,8 +6,6 @@ import logging
 from pathlib import Path
 
 import pytest
-from drugban_fits import fitted
-from sample_pairs import sample_pairs, take
 
 from stages.dti.chemistry.standardise import standardise_drugs
 from stages.dti.config.features import FeaturesConfig
@@ -17,6 +15,8 @@ from stages.dti.features.targets import featurize_targets
 from stages.dti.runtime import progress
 from stages.dti.runtime.compose import compose
 from stages.dti.runtime.progress import EACH_S, ProgressLog, duration
+from tests.support.drugban_fits import fitted
+from tests.support.sample_pairs import sample_pairs, take
 
 
 class Clock:

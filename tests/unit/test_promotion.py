@@ -11,8 +11,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose, read
-from written_files import files_below
 
 from stages.dti.artifacts.export import CARD, VERSION, WRITTEN_HERE
 from stages.dti.artifacts.model_files import FILES, verify_folder
@@ -30,6 +28,8 @@ from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.pyfunc import PredictorModel
 from stages.dti.prediction.types import Pair
 from stages.dti.tracking.registry import fetch
+from tests.support.promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose, read
+from tests.support.written_files import files_below
 
 
 def test_a_candidate_that_passes_is_exported_and_explained(repository: Repository) -> None:

@@ -8,19 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from promotion_repository import (
-    NOT_WORSE,
-    PROMOTE,
-    Repository,
-    check,
-    divide,
-    evaluate,
-    fit,
-    propose,
-    read,
-)
 from sklearn.metrics import roc_auc_score
-from written_files import files_below
 
 from stages.dti.artifacts.export import NO_MODEL
 from stages.dti.artifacts.model_files import FILES, verify_folder
@@ -42,6 +30,18 @@ from stages.dti.paths import (
 )
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
+from tests.support.promotion_repository import (
+    NOT_WORSE,
+    PROMOTE,
+    Repository,
+    check,
+    divide,
+    evaluate,
+    fit,
+    propose,
+    read,
+)
+from tests.support.written_files import files_below
 
 TOLERANT = PROMOTE.model_copy(update={"max_loss_to_previous": 0.5})
 

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from prepared_tables import section
 
 from stages.dti.config.split import SplitConfig
 from stages.dti.errors import DataError
@@ -14,6 +13,7 @@ from stages.dti.hashing import artefact_hashes, code_sha256, file_sha256, folder
 from stages.dti.paths import Paths
 from stages.dti.runtime.git import git_commit, uncommitted
 from stages.dti.training.checkpoint import checkpoint_folder
+from tests.support.prepared_tables import section
 
 SPLIT = section(SplitConfig, "split")
 

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc_repository import Repository
 from omegaconf import OmegaConf
-from reported_results import change, report, write_results
 
 from stages.dti.errors import DataError
 from stages.dti.files import write_json
@@ -22,6 +20,8 @@ from stages.dti.paths import INTERACTIONS, METRICS, ROOT, SPLITS, TRAINING_CURVE
 from stages.dti.reporting.changes import committed_results, present_results
 from stages.dti.reporting.pull_request import LIMIT, comment
 from stages.dti.runtime.compose import compose
+from tests.support.dvc_repository import Repository
+from tests.support.reported_results import change, report, write_results
 
 PLOT = {"Loss": {"x": "epoch", "y": {f"{TRAINING_CURVES.as_posix()}/loss.csv": "value"}}}
 

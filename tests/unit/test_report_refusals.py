@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from reported_results import change, report
 
 from stages.dti.errors import DataError
 from stages.dti.files import write_text
@@ -20,6 +19,7 @@ from stages.dti.paths import (
     PROMOTED,
     TRAINING_CURVES,
 )
+from tests.support.reported_results import change, report
 
 
 def test_a_missing_key_names_its_file(results_copy: Path) -> None:

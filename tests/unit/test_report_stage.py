@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from markupsafe import escape
-from reported_results import change, report, write_results, write_training
 
 from stages.dti.files import write_text
 from stages.dti.paths import DECISION, EVALUATION, METRICS, PROMOTED
 from stages.dti.training.curves import LearningCurves
+from tests.support.reported_results import change, report, write_results, write_training
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 from rdkit import Chem
-from sample_texts import CARBON_TETRACHLORIDE, DRUGS, SEQUENCES, random
 from sklearn.metrics import roc_auc_score
 
 from stages.dti.config.base import build
@@ -38,6 +36,14 @@ from stages.dti.paths import CANDIDATE, Paths
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
+from tests.support.sample_texts import CARBON_TETRACHLORIDE, DRUGS, SEQUENCES, random
 
 CONFIG = section(EvaluateConfig, "evaluate", bootstrap_samples=200, robustness_pairs=150)
 

@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from prepared_tables import STANDARDISE
 from rdkit import Chem
-from screened_model import LIBRARY, screen_section
-from written_files import files_below
 
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.data.sources.tables import read_table
@@ -24,6 +21,9 @@ from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair, Target
 from stages.dti.reporting.screening_page import structure
 from stages.screen import run
+from tests.support.prepared_tables import STANDARDISE
+from tests.support.screened_model import LIBRARY, screen_section
+from tests.support.written_files import files_below
 
 TOP_K = 5
 

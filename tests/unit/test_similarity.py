@@ -26,7 +26,7 @@ from stages.dti.chemistry.kmers import (
     nearest_sequence_similarity,
     sequence_kmers,
 )
-from tests.split_tables import SAMPLE, smiles_and_sequences
+from tests.support.split_tables import SAMPLE, smiles_and_sequences
 
 SMILES, SEQUENCES = smiles_and_sequences(60, 40)
 

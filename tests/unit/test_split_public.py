@@ -11,7 +11,7 @@ import pytest
 
 from stages.dti.data.splitting.leakage import leakage_report
 from stages.dti.data.splitting.splits import make_split
-from tests.split_tables import KINDS, Tables, config, tables
+from tests.support.split_tables import KINDS, Tables, config, tables
 
 
 @pytest.fixture(scope="module")

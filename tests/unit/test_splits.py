@@ -22,7 +22,15 @@ from stages.dti.data.splitting.assignment import balance, part_sizes, positives_
 from stages.dti.data.splitting.clusters import drug_clusters, scaffold_groups, target_clusters
 from stages.dti.data.splitting.splits import make_split
 from stages.dti.errors import DataError, InvalidInputError
-from tests.split_tables import KINDS, Tables, config, grid, sample, smiles_and_sequences, tables
+from tests.support.split_tables import (
+    KINDS,
+    Tables,
+    config,
+    grid,
+    sample,
+    smiles_and_sequences,
+    tables,
+)
 
 EIGHTY = (0.8, 0.1, 0.1)
 SMILES, SEQUENCES = smiles_and_sequences(60, 30)

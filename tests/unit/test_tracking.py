@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
-from tracking_section import tracking_at
 
 from stages.dti.artifacts.export import Export
 from stages.dti.artifacts.model_files import seal, verify_folder
@@ -28,7 +27,8 @@ from stages.dti.tracking.registry import fetch, promote, register
 from stages.dti.tracking.runs import flat_metrics, flat_params, log_evaluation, training_run
 from stages.dti.tracking.store import MODEL_TAG, configure, find_training_run
 from stages.dti.tracking.uri import tracking_uri
-from tests import split_tables
+from tests.support import split_tables
+from tests.support.tracking_section import tracking_at
 
 SPLIT = split_tables.config("random", seed=3)
 

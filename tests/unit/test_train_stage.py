@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import pytest
 from mlflow.entities import Run
-from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 
 from stages import baselines, train
 from stages.dti.artifacts.model_files import verify_folder
@@ -36,6 +35,13 @@ from stages.dti.paths import (
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
 from stages.dti.tracking.store import Experiment, configure
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
 
 COMMON: dict[str, Any] = {
     "train": section(TrainConfig, "train", threads=1),

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from promotion_repository import DEV, PROMOTE, REGISTERED, Repository, propose, read
-from written_files import files_below
 
 from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.environment import EnvironmentConfig
@@ -24,6 +22,8 @@ from stages.dti.lifecycle.record import MEASURED_ON
 from stages.dti.lifecycle.transitions import follow_candidate, name_first, promote_committed
 from stages.dti.paths import CANDIDATE, DECISION, METRICS, PRODUCTION, PROMOTED
 from stages.dti.tracking.registry import find_version
+from tests.support.promotion_repository import DEV, PROMOTE, REGISTERED, Repository, propose, read
+from tests.support.written_files import files_below
 
 TOLERANT = PROMOTE.model_copy(update={"max_loss_to_previous": 0.5})
 PROD = EnvironmentConfig(name="prod", alias="production", promotion="refuse")

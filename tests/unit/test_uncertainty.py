@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 
 from stages.dti.artifacts.model_files import FILES, seal
 from stages.dti.config.base import build
@@ -33,6 +32,13 @@ from stages.dti.training.export import finish, load_training_data
 from stages.dti.training.fit import fit
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
 
 TRAIN = section(TrainConfig, "train", threads=1)
 EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prepared_tables import STANDARDISE
 
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.errors import DataError
 from stages.dti.paths import RAW, ROOT, VALIDATION, VALIDATION_METRICS, Paths
 from stages.validate import run
+from tests.support.prepared_tables import STANDARDISE
 
 ROWS = [
     "SMILES,Protein,Y",

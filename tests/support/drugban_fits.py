@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from drugban_sizes import drugban_of
 
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.trainer import TrainerConfig
@@ -16,6 +15,7 @@ from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.runtime.compose import compose
 from stages.dti.training.domain import DomainAdaptation
 from stages.dti.training.drugban import fit_drugban
+from tests.support.drugban_sizes import drugban_of
 
 
 def small(**sizes: Any) -> DrugBANConfig:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
-
 from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
@@ -16,6 +14,13 @@ from stages.dti.paths import BASELINES, CANDIDATE, Paths
 from stages.dti.prediction.folder import ModelFolder
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
 
 EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100, robustness_pairs=40)
 TRAIN = section(TrainConfig, "train")

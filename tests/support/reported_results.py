@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from prepared_tables import STANDARDISE
 
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
@@ -51,7 +50,8 @@ from stages.dti.training.curves import LearningCurves
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.conformal import ConformalSets, coverage_report
 from stages.report import run
-from tests import split_tables
+from tests.support import split_tables
+from tests.support.prepared_tables import STANDARDISE
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
 
 from stages.dti.config.base import build
 from stages.dti.config.model import ModelConfig
@@ -16,6 +15,13 @@ from stages.dti.models.base import FitContext
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE, Paths
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
 
 LIBRARY = "library.csv"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from prepared_tables import STANDARDISE
 
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.paths import ROOT, SAMPLE
+from tests.support.prepared_tables import STANDARDISE
 
 DRUGS = [
     standardise_smiles(smiles, STANDARDISE)

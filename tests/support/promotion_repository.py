@@ -9,9 +9,6 @@ from typing import Any
 
 import pandas as pd
 from omegaconf import OmegaConf
-from prepared_tables import write_features
-from tracking_section import tracking_at
-from written_files import files_below
 
 from stages import acquire, prepare, split
 from stages import promote as promote_stage
@@ -56,6 +53,9 @@ from stages.dti.tracking.store import Store, configure
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.uncertainty.conformal import coverage_report
+from tests.support.prepared_tables import write_features
+from tests.support.tracking_section import tracking_at
+from tests.support.written_files import files_below
 
 PARAMS = OmegaConf.to_container(compose(["dataset=sample", "split=random", "environment=dev"]))
 assert isinstance(PARAMS, dict)

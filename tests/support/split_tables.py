@@ -13,7 +13,7 @@ import pandas as pd
 from stages.dti.chemistry.keys import drug_key, target_key
 from stages.dti.config.split import SplitConfig
 
-SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 KINDS = ("random", "cold_drug", "cold_target", "cold_pair", "scaffold", "cluster", "published")
 
 

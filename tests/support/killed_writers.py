@@ -1,4 +1,4 @@
-"""``python killed_writers.py ROOT file|folder exchange|two_steps kill|time_limit``.
+"""``python -m tests.support.killed_writers ROOT file|folder exchange|two_steps kill|time_limit``.
 
 Writes a file or folder over an old one, once for each line that the writer runs, and ends the
 writer at that line: by SIGKILL in a process of its own, or by the exception that a stage's time
