@@ -15,7 +15,6 @@ Out:
     ``detail``.
     ``reports/screening/scores/*.parquet``, if ``screen.keep_scores``: ``drug_id``, ``smiles``, and
     the rough score (float32) for each target, a column each.
-    ``reports/screening/screening.html``: the best drugs with their structures.
     ``reports/screening_metrics.json``: counts.
 Sections:
     ``screen``.
@@ -34,15 +33,12 @@ from stages.dti.config.screen import ScreenConfig
 from stages.dti.files import remove_folder, write_folder, write_json, write_text
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
 from stages.dti.prediction.predictor import Predictor
-from stages.dti.reporting.screening_page import screening_page
 from stages.dti.runtime.stage import main
 from stages.dti.screening.chunks import ChunkSettings
 from stages.dti.screening.export import ranking_as_sdf
 from stages.dti.screening.job import Engine, Job, complete, score_locally
 from stages.dti.screening.library import read_library, read_targets
 from stages.dti.screening.results import Screening, gather, rank_exactly
-
-PAGE = "screening.html"
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +84,6 @@ def run(paths: Paths, *, screen: ScreenConfig) -> None:
         _write(folder, found, screen)
     write_json(paths.write(SCREENING_METRICS), found.metrics)
     remove_folder(cache)
-    logger.info("open %s in a browser", paths.write(SCREENING) / PAGE)
 
 
 def _engine(screen: ScreenConfig) -> Engine:
@@ -106,7 +101,6 @@ def _write(folder: Path, found: Screening, screen: ScreenConfig) -> None:
     if "sdf" in screen.also_as:
         write_text(folder / "ranking.sdf", ranking_as_sdf(found.ranking))
     found.rejected.to_parquet(folder / "rejected.parquet", index=False)
-    write_text(folder / PAGE, screening_page(found, screen))
 
 
 if __name__ == "__main__":

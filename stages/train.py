@@ -40,8 +40,6 @@ from stages.dti.paths import (
     CANDIDATE,
     TRAINING_CURVES,
     TRAINING_METRICS,
-    VALIDATION,
-    VALIDATION_METRICS,
     Paths,
 )
 from stages.dti.runtime.stage import main
@@ -120,8 +118,6 @@ def run(
         )
         curves.save(paths.write(TRAINING_CURVES))
         tracked.log_metrics(summary)
-        tracked.log_artifact(paths.read(VALIDATION_METRICS))
-        tracked.log_artifact(paths.read(VALIDATION) / "validation.json")
         tracked.set_model(paths.write(CANDIDATE))
     remove_folder(checkpoint)
 

@@ -57,7 +57,7 @@ CHANGES = {
     "promotion threshold": (
         "conf/promote/default.yaml", {"floor": 0.01}, ["promote", "screen", "report"],
     ),
-    "targets on the page": ("conf/screen/default.yaml", {"page_targets": 2}, ["screen"]),
+    "targets on the page": ("conf/report/default.yaml", {"screening_targets": 2}, ["report"]),
     "report title": ("conf/report/default.yaml", {"title": "Another"}, ["report"]),
     "time limit": ("conf/execution/default.yaml", {"timeout_s": {"default": 500.0}}, []),
     "server port": ("conf/serve/default.yaml", {"port": 8001}, []),
@@ -88,7 +88,7 @@ def test_a_comment_in_the_model_file_reruns_from_train(tiny: TinyRepository) -> 
 
 def test_a_killed_stage_is_rebuilt_whole(tiny: TinyRepository) -> None:
     tiny.edit("conf/trainer/default.yaml", {"max_epochs": 3})
-    tiny.run("python", "-m", "stages.dti.runtime.compose")
+    tiny.run("python", "-m", "stages.dti", "compose")
     process = subprocess.Popen(
         ["dvc", "repro", "train"],
         cwd=tiny.root,

@@ -21,7 +21,7 @@ from stages.dti import files as atomic
 from stages.dti.errors import StageTimeoutError
 
 FILES = ("model.json", "weights", "reference/drugs")
-WRITER = ("atomic.py", "shutil.py")
+WRITER = ("files.py", "shutil.py")
 
 
 def write(path: Path, kind: str, text: str) -> None:

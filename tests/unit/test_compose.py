@@ -1,13 +1,13 @@
-"""``python -m stages.dti.runtime.compose``: its help, and the composed configuration printed."""
+"""``python -m stages.dti compose``: its help, and the composed configuration printed."""
 
 from __future__ import annotations
 
 import pytest
 import yaml
 
+from stages.dti.commands import compose as module
+from stages.dti.commands.compose import main
 from stages.dti.paths import ROOT
-from stages.dti.runtime import compose as module
-from stages.dti.runtime.compose import main
 
 
 @pytest.fixture(autouse=True)

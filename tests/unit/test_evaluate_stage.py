@@ -64,7 +64,6 @@ def test_writes_the_promised_files_and_no_others(outputs: Path) -> None:
             "reports/evaluation/applicability.json",
             "reports/evaluation/robustness.json",
             "reports/evaluation/strata.json",
-            *(f"reports/evaluation/pictures/{name}.png" for name in (*curves, "strata")),
             *(f"reports/plots/evaluation/{name}.csv" for name in curves),
         ]
     )

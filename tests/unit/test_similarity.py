@@ -12,7 +12,6 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from scipy.stats import spearmanr
 
-from stages.dti.chemistry import kmers as similarity
 from stages.dti.chemistry.fingerprints import (
     ECFP4_BITS,
     ECFP4_RADIUS,
@@ -159,7 +158,7 @@ def test_nearest_tanimoto_does_not_depend_on_neighbours_or_chunks(
     together = nearest_tanimoto(fingerprints, fingerprints[::3])
     alone = [nearest_tanimoto(row[None], fingerprints[::3])[0] for row in fingerprints]
     assert np.array(alone, dtype=np.float32).tobytes() == together.tobytes()
-    monkeypatch.setattr(similarity, "_BLOCK_VALUES", 50)
+    monkeypatch.setattr("stages.dti.chemistry.fingerprints._BLOCK_VALUES", 50)
     assert nearest_tanimoto(fingerprints, fingerprints[::3]).tobytes() == together.tobytes()
 
 

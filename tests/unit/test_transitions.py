@@ -379,7 +379,7 @@ def test_first_names_production_beside_a_refused_candidate(committed: Committed)
 
 def test_the_command_exits_1_with_the_reason(committed: Committed) -> None:
     script = (
-        "import sys; from pathlib import Path; from stages.dti import promote; "
+        "import sys; from pathlib import Path; from stages.dti.commands import promote; "
         "promote.ROOT = Path(sys.argv[1]); promote.PARAMS = promote.ROOT / 'params.yaml'; "
         "sys.exit(promote.main(sys.argv[2:]))"
     )

@@ -1,4 +1,4 @@
-"""Promote the committed state: ``python -m stages.dti.commands.promote``, or ``make promote``.
+"""Promote the committed state: ``python -m stages.dti promote``, or ``make promote``.
 
 The registry's alias of the environment (``production``, ``staging``) then names the model in
 ``models/promoted``, and ``models/production.json`` says so. Nothing else moves that alias. In an
@@ -18,7 +18,7 @@ import yaml
 from stages.dti.config.base import build
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.errors import DtiError
+from stages.dti.errors import ConfigError, DtiError
 from stages.dti.lifecycle.transitions import name_first, promote_committed
 from stages.dti.paths import ROOT
 
@@ -28,7 +28,7 @@ PARAMS = ROOT / "params.yaml"
 def main(arguments: Sequence[str]) -> int:
     """Promote; return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m stages.dti.commands.promote",
+        prog="python -m stages.dti promote",
         description="Let the registry's alias name the model of the committed state.",
     )
     parser.add_argument(
@@ -40,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     first = parser.parse_args(arguments).first
     logging.basicConfig(level="WARNING", format="%(levelname)s: %(message)s")
     try:
+        if not PARAMS.is_file():
+            raise ConfigError(f"{PARAMS.name} does not exist; run `make repro`, which composes it")
         params = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
         environment = build(EnvironmentConfig, params["environment"], "environment")
         tracking = build(TrackingConfig, params["tracking"], "tracking")
@@ -50,7 +52,3 @@ def main(arguments: Sequence[str]) -> int:
     if said:
         print(said)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -17,6 +17,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stages.dti.errors import DataError
 from stages.dti.evaluation.curves import NEGATIVE, POSITIVE
 
 DOTS_PER_INCH = 130
@@ -50,9 +51,46 @@ class Results:
     confidence: float
 
 
+def results_to_draw(
+    metrics: Mapping[str, Any], strata: Mapping[str, Any], curves: Path, confidence: float
+) -> Results:
+    """Collect what is drawn of ``reports/metrics.json``, ``strata.json`` and the curves.
+
+    Models that were measured on a part of the test pairs only, the pretrained ones, are left out.
+
+    Args:
+        curves: the folder of ``{roc,precision_recall,reliability,confusion}.csv``.
+
+    Raises:
+        DataError: one of them is missing.
+    """
+    whole = {
+        name: table for name, table in metrics["baselines"].items() if "pretrained" not in table
+    }
+    candidate = metrics["candidate"]
+    names = {"candidate": f"{candidate['model'].replace('_', ' ')} (candidate)"}
+    names |= {name: name.replace("_", " ") for name in whole}
+    tables = {
+        name: _read_curve(curves / f"{name}.csv")
+        for name in ("roc", "precision_recall", "reliability", "confusion")
+    }
+    return Results(
+        names=names,
+        metrics={"candidate": candidate, **whole},
+        strata=strata,
+        confidence=confidence,
+        **tables,
+    )
+
+
+def _read_curve(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; run `dvc repro -f evaluate`, which makes it")
+    return pd.read_csv(path, float_precision="round_trip", dtype={"model": str})
+
+
 def save_pictures(results: Results, folder: Path) -> None:
-    """Write ``{roc,precision_recall,reliability,confusion,strata}.png`` below a new ``folder``."""
-    folder.mkdir()
+    """Write ``{roc,precision_recall,reliability,confusion,strata}.png`` into ``folder``."""
     drawings = {
         "roc": _draw_roc,
         "precision_recall": _draw_precision_recall,

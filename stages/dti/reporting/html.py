@@ -1,8 +1,8 @@
 """Renders a template into one HTML file that needs no network: styles and pictures inside it.
 
-A page's own template stands beside the module that fills it; what pages share (frame, style,
-macros) in ``templates/`` beside this module. A value that a template names and the caller does not
-give is an error, so that a page never shows an empty place instead of a number.
+Pages' templates, and what they share (frame, style, macros), stand in ``templates/``. A value that
+a template names and the caller does not give is an error, so that a page never shows an empty place
+instead of a number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from stages.dti.errors import DataError
 
-_SHARED = Path(__file__).resolve().parent / "templates"
+_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 NOTHING = "–"
 """Shown where a number is undefined."""
@@ -25,16 +25,13 @@ NOTHING = "–"
 _PICTURE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
-def render(folder: Path, template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
     """Return the page that a template makes of ``values``; text is escaped, ``Markup`` is not.
-
-    Args:
-        folder: where ``template`` and what it includes stands; the shared ones are found too.
 
     Raises:
         jinja2.UndefinedError: the template names a value that is not given.
     """
-    return _environment(folder).get_template(template).render(**values)
+    return _environment().get_template(template).render(**values)
 
 
 def picture(path: Path) -> str:
@@ -78,9 +75,9 @@ def words(identifier: str) -> str:
 
 
 @cache
-def _environment(folder: Path) -> Environment:
+def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader([folder, _SHARED]),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -88,5 +85,5 @@ def _environment(folder: Path) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {"number": number, "percent": percent, "words": words}
-    environment.globals["style"] = Markup((_SHARED / "style.css").read_text(encoding="utf-8"))
+    environment.globals["style"] = Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8"))
     return environment

@@ -20,11 +20,9 @@ from stages.dti.reporting.charts import (
     line_chart,
 )
 from stages.dti.reporting.documents import Document
-from stages.dti.reporting.html import render, words
+from stages.dti.reporting.html import picture, render, words
 from stages.dti.reporting.results import Results
 from stages.dti.reporting.trust import coverage_rows, robustness_groups, warning_charts
-
-_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 CURVES = {
     "loss": "Loss",
@@ -58,17 +56,18 @@ CONTENTS = (
 )
 
 
-def report_page(results: Results, title: str, confidence: float) -> str:
+def report_page(results: Results, figures: Path, title: str, confidence: float) -> str:
     """Return the whole page.
 
     Args:
+        figures: the folder of the evaluation's figures (``figures.py``).
         title: its heading.
         confidence: of the intervals, such as 0.95.
     """
+    drawn = {path.stem: picture(path) for path in sorted(figures.glob("*.png"))}
     metric = results.decision["metric"]
     strongest = results.decision["strongest_baseline"]
     return render(
-        _TEMPLATES,
         "report.html",
         contents=CONTENTS,
         title=title,
@@ -88,11 +87,11 @@ def report_page(results: Results, title: str, confidence: float) -> str:
         fits=_fits(results.training),
         curves=_curve_figures(results),
         pictures=[
-            (title, results.pictures[name])
-            for name, title in _titles(results.pictures, PICTURES)
+            (title, drawn[name])
+            for name, title in _titles(drawn, PICTURES)
             if name != STRATA_PICTURE
         ],
-        strata_picture=results.pictures.get(STRATA_PICTURE),
+        strata_picture=drawn.get(STRATA_PICTURE),
         similarity=_similarity_figures(results.leakage["nearest_train_similarity"]),
         rejections=_shares(results.prepare["rejected_by_reason"]),
         suites=_suites(results.validation),

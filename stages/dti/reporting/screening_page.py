@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from stages.dti.config.report import ReportConfig
 from stages.dti.config.screen import ScreenConfig
 from stages.dti.reporting.html import render
-from stages.dti.screening.results import Screening
-
-_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 _DRAWING = (260, 180)
 """Width and height of a structure, in pixels."""
@@ -44,13 +42,21 @@ class Drawn:
     targets: list[str]
 
 
-def screening_page(found: Screening, screen: ScreenConfig) -> str:
-    """Return the whole page; each shown drug is drawn once, however many targets it is best for."""
-    ranking = found.ranking
+def screening_page(
+    ranking: pd.DataFrame, metrics: dict[str, Any], screen: ScreenConfig, report: ReportConfig
+) -> str:
+    """Return the whole page; each shown drug is drawn once, however many targets it is best for.
+
+    Args:
+        ranking: ``reports/screening/ranking.parquet``.
+        metrics: ``reports/screening_metrics.json``.
+    """
     best = ranking.groupby("target_id", sort=False)["probability"].max()
-    chosen = list(best.sort_values(ascending=False, kind="stable").index[: screen.page_targets])
+    chosen = list(
+        best.sort_values(ascending=False, kind="stable").index[: report.screening_targets]
+    )
     groups = {target: table for target, table in ranking.groupby("target_id") if target in chosen}
-    shown = [(target, groups[target].head(screen.page_drugs)) for target in chosen]
+    shown = [(target, groups[target].head(report.screening_drugs)) for target in chosen]
     drugs: dict[str, Drawn] = {}
     targets = []
     for target, table in shown:
@@ -61,14 +67,13 @@ def screening_page(found: Screening, screen: ScreenConfig) -> str:
             row["anchor"] = drug.anchor
         targets.append({"id": target, "name": rows[0]["target_name"], "rows": rows})
     return render(
-        _TEMPLATES,
         "screening.html",
         contents=_CONTENTS if len(ranking) else _CONTENTS[:1],
         library=screen.library,
-        metrics=found.metrics,
+        metrics=metrics,
         precision=screen.precision,
         top_k=screen.top_k,
-        page_drugs=screen.page_drugs,
+        page_drugs=report.screening_drugs,
         targets=targets,
         drugs=list(drugs.values()),
     )

@@ -1,13 +1,10 @@
-"""The readable page of the data checks: ``reports/validation/index.html``."""
+"""The readable page of the data checks: ``reports/pages/validation.html``."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from stages.dti.reporting.html import render
-
-_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def validation_page(validation: dict[str, Any]) -> str:
@@ -23,6 +20,4 @@ def validation_page(validation: dict[str, Any]) -> str:
         ("sources", "Sources"),
         ("score", "How the score is made"),
     ]
-    return render(
-        _TEMPLATES, "validation.html", contents=contents, validation=validation, suites=suites
-    )
+    return render("validation.html", contents=contents, validation=validation, suites=suites)
