@@ -39,7 +39,6 @@ EVALUATION_PLOTS = Path("reports/plots/evaluation")
 DECISION = Path("reports/decision.json")
 REPORT = Path("reports/report.html")
 SUMMARY = Path("reports/summary")
-BENCHMARK = Path("reports/benchmark")
 SCREENING = Path("reports/screening")
 SCREENING_METRICS = Path("reports/screening_metrics.json")
 

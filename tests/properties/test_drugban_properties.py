@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from drugban_reference import reference_logits
 from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.features.store import (
     ATOM_DIM,
     RESIDUE_TOKENS,
@@ -23,6 +21,8 @@ from stages.dti.features.store import (
 from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from tests.reference.equations import reference_logits
+from tests.reference.norms import randomise_norms
 
 CONFIG = drugban_of(
     graph_dim=8, graph_layers=2, residue_dim=6, cnn_filters=(8, 8),

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_reference import reference_logits
 from drugban_sizes import drugban_of
 from prepared_tables import DEFAULTS
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
@@ -24,6 +22,8 @@ from stages.dti.models.drugban.encoders.sequence_cnn import sequence_batch
 from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from tests.reference.equations import reference_logits
+from tests.reference.norms import randomise_norms
 
 SMILES = [
     "C",  # one atom, no bond

@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from sample_pairs import alone, sample_pairs, take
 from torch import Tensor
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.config.base import build
 from stages.dti.config.model import DrugBANConfig, GraphConfig, ModelConfig
 from stages.dti.errors import ConfigError
@@ -26,6 +25,7 @@ from stages.dti.models.drugban.encoders.build import Widths
 from stages.dti.models.drugban.encoders.graph import GraphEncoder, graph_batch
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from tests.reference.norms import randomise_norms
 
 DRUGS: dict[str, dict[str, Any]] = {
     "gcn": {"name": "graph", "layer": "gcn", "dim": 12, "layers": 2},

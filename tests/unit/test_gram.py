@@ -11,13 +11,13 @@ import torch
 from drugban_sizes import drugban_of
 from sample_pairs import FEATURES, sample_pairs
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import featurize_targets, sequences_of
 from stages.dti.models.drugban import gram
 from stages.dti.models.drugban.matrix import FEW_TARGETS
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from tests.reference.norms import randomise_norms
 
 
 @pytest.fixture(scope="module")

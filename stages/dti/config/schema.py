@@ -18,7 +18,6 @@ from pydantic import Field, ValidationError
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import Section, describe, invalid, shown
-from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
@@ -44,7 +43,6 @@ class Configuration(Section):
     acquire: AcquireConfig
     adaptation: AdaptationConfig
     baselines: BaselinesConfig
-    benchmark: BenchmarkConfig
     dataset: DatasetConfig
     environment: EnvironmentConfig
     evaluate: EvaluateConfig
