@@ -32,13 +32,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from stages.dti.compose import PARAMS
 from stages.dti.config.base import build
 from stages.dti.config.schema import check
 from stages.dti.errors import ConfigError, DtiError
 from stages.dti.paths import ROOT, Paths
-from stages.dti.process import prepare_process, start_log
-from stages.dti.stage import resolved
+from stages.dti.runtime.compose import PARAMS
+from stages.dti.runtime.process import prepare_process, start_log
+from stages.dti.runtime.stage import resolved
 from tests.benchmarks.config import BenchmarkConfig
 
 CONF = Path(__file__).parent / "conf"

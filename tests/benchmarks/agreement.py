@@ -15,7 +15,7 @@ from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.features.targets import featurize_targets
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
-from stages.dti.screening.ranking import MARGIN
+from stages.dti.prediction.ranking import MARGIN
 from tests.benchmarks.inputs import Inputs
 from tests.benchmarks.parity import scale_joint_norm
 from tests.benchmarks.worker import in_process

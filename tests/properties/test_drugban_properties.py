@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,11 +17,11 @@ from stages.dti.features.store import (
     Scalers,
     TargetFeatures,
 )
-from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from tests.reference.equations import reference_logits
 from tests.reference.norms import randomise_norms
+from tests.support.drugban_sizes import drugban_of
 
 CONFIG = drugban_of(
     graph_dim=8, graph_layers=2, residue_dim=6, cnn_filters=(8, 8),

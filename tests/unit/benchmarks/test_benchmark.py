@@ -11,20 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drugban_sizes import drugban_of
 from omegaconf import OmegaConf
-from prepared_tables import DEFAULTS, write_features, write_tables
-from sample_pairs import FEATURES, sample_pairs
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages.dti.compose import compose
 from stages.dti.config.base import build
 from stages.dti.config.model import ModelConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.features.drugs import featurize_drugs
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.paths import Paths
+from stages.dti.runtime.compose import compose
 from tests.benchmarks import flops, measure, worker
 from tests.benchmarks.__main__ import OUTPUT, configuration, main
 from tests.benchmarks.cases import TABLES, TIMED
@@ -37,6 +33,9 @@ from tests.benchmarks.results import run
 from tests.reference.padded import PaddedDrugBAN, padded_batch
 from tests.reference.sizes import NetworkSizes, Padding, published_network
 from tests.support import worker_tasks
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import DEFAULTS, write_features, write_tables
+from tests.support.sample_pairs import FEATURES, sample_pairs
 
 NETWORK = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

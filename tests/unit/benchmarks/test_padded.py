@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_pairs import FEATURES
 
 from stages.dti.errors import DataError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from tests.reference.equations import reference_logits
 from tests.reference.norms import randomise_norms
 from tests.reference.padded import (
@@ -27,6 +24,8 @@ from tests.reference.padded import (
     with_weights_of,
 )
 from tests.reference.sizes import NetworkSizes, Padding
+from tests.support.drugban_sizes import drugban_of
+from tests.support.sample_pairs import FEATURES
 
 CONFIG = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from drugban_sizes import drugban_of
-from prepared_tables import section, write_features, write_tables
 
 from stages.dti.config.base import build
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
@@ -34,6 +32,8 @@ from tests.benchmarks.tables import parity_markdown
 from tests.reference.norms import randomise_norms
 from tests.reference.padded import PaddedDrugBAN
 from tests.reference.sizes import NetworkSizes, Padding
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import section, write_features, write_tables
 
 NETWORK = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

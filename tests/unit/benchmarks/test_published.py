@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from drugban_sizes import drugban_of
-from sample_pairs import FEATURES
 from torch import Tensor
 
 from stages.dti.config.model import DrugBANConfig
@@ -22,6 +20,8 @@ from tests.reference.norms import randomise_norms
 from tests.reference.padded import PaddedBatch, padded_batch, with_weights_of
 from tests.reference.published import PublishedDrugBAN, corrected_with_weights_of
 from tests.reference.sizes import NetworkSizes, Padding
+from tests.support.drugban_sizes import drugban_of
+from tests.support.sample_pairs import FEATURES
 
 SMILES = ["CC(=O)Oc1ccccc1C(=O)O", "CC(C)(C)c1ccccc1CCC", "CC(=O)Nc1ccc(OCC)cc1"]
 SEQUENCES = ["MPIMGSSVYITVELAIAVLAILGNVLVCWAVWLNSNLQNV", "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRV"]
