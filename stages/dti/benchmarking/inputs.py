@@ -21,7 +21,7 @@ from stages.dti.features.targets import featurize_targets
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.training.export import TrainingData, finish
-from stages.dti.training.sampling import GroupedBatches
+from stages.dti.training.samplers import GroupedBatches
 
 CALIBRATION_PAIRS = 16
 """Validation pairs of each class that the untrained model is calibrated on."""

@@ -257,8 +257,8 @@ def prepare_step(work: Steps) -> Run:
         with autocast(work.precision):
             logits = network(batch)
         F.binary_cross_entropy_with_logits(logits.float(), batch.labels).backward()  # type: ignore[no-untyped-call]
-        if work.trainer.gradient_clip_norm:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), work.trainer.gradient_clip_norm)
+        if work.trainer.gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), work.trainer.gradient_clip_val)
         optimizer.step()
 
     return run

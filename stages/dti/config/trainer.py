@@ -30,10 +30,10 @@ class TrainerConfig(Section):
     ema_decay: float = Field(
         ge=0, lt=1, description="moving average of the weights, kept and validated; 0: none"
     )
-    gradient_clip_norm: float = Field(ge=0, le=1_000_000, description="0: no clipping")
-    accumulate_batches: int = Field(ge=1, le=10_000)
+    gradient_clip_val: float = Field(ge=0, le=1_000_000, description="0: no clipping")
+    accumulate_grad_batches: int = Field(ge=1, le=10_000)
     accelerator: Literal["cpu", "gpu", "auto"]
-    strategy: Literal["single", "ddp"]
+    strategy: Literal["auto", "ddp"]
     devices: int = Field(
         ge=1, le=64, description="ddp: processes of this machine; they share threads"
     )
@@ -58,7 +58,7 @@ class TrainerConfig(Section):
 
     @model_validator(mode="after")
     def _devices_fit(self) -> Self:
-        if self.strategy == "single" and self.devices > 1:
+        if self.strategy == "auto" and self.devices > 1:
             raise ValueError(f"{self.devices} devices need strategy ddp (trainer=ddp)")
         if self.devices > self.batch_size:
             raise ValueError("devices is above batch_size")
