@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from stages.dti.config.adaptation import CdanConfig
 from stages.dti.config.dataset import SPLIT_ROLES, Source
-from stages.dti.config.model import DrugBANConfig, EnsembleConfig, MemberConfig
+from stages.dti.config.model import (
+    BaseRateConfig,
+    DrugBANConfig,
+    EnsembleConfig,
+    MemberConfig,
+    NearestNeighbourConfig,
+)
 from stages.dti.errors import nearest
 
 if TYPE_CHECKING:
@@ -27,6 +33,7 @@ def broken_rules(config: Configuration) -> Iterator[str]:
         _adaptation,
         _embeddings,
         _snapshots,
+        _class_weight,
         _published_split,
         _sequences,
     ):
@@ -99,6 +106,18 @@ def _snapshots(config: Configuration) -> Iterator[str]:
                 f"{key.removesuffix('.config')}.snapshots: {member.snapshots} need "
                 "trainer.schedule=cyclic_cosine with at least as many trainer.cycles; they are "
                 f"{trainer.schedule} and {trainer.cycles}"
+            )
+
+
+def _class_weight(config: Configuration) -> Iterator[str]:
+    if config.trainer.class_weight == "none":
+        return
+    for _, member in _members(config):
+        if isinstance(member.config, BaseRateConfig | NearestNeighbourConfig):
+            yield (
+                f"trainer.class_weight: {config.trainer.class_weight}, but model "
+                f"{member.config.name} is not fitted to a loss that weights could change; use "
+                "trainer.class_weight=none or another model"
             )
 
 

@@ -38,6 +38,9 @@ class TrainerConfig(Section):
         ge=1, le=64, description="ddp: processes of this machine; they share threads"
     )
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    class_weight: Literal["none", "balanced"] = Field(
+        description="balanced: pairs of the rarer class count for more when a model is fitted"
+    )
     monitor: Literal["auroc", "auprc", "loss"] = Field(description="on validation")
     patience_epochs: int = Field(ge=1, le=10_000, description="early stopping")
     crop_residues: int = Field(

@@ -20,8 +20,14 @@ def fit_classical(
     """Fit a classical model; its class is imported when it is needed.
 
     Raises:
-        ConfigError: the configuration is that of a neural model.
+        ConfigError: the configuration is that of a neural model, or pairs have weights and the
+            model no loss that they could change.
     """
+    if train.weights is not None and isinstance(config, BaseRateConfig | NearestNeighbourConfig):
+        raise ConfigError(
+            f"model {config.name} cannot weight pairs; use trainer.class_weight=none, or another "
+            "model"
+        )
     match config:
         case BaseRateConfig():
             from stages.dti.models.base_rate import BaseRate
