@@ -9,18 +9,17 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from drugban_fits import small, trainer
 from pytorch_lightning.callbacks import Callback
-from sample_pairs import sample_pairs, take
 from sklearn.metrics import roc_auc_score
 
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.masked import RowBatchNorm
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from stages.dti.models.drugban.ops import RowBatchNorm
 from stages.dti.training.callbacks import RenewedStatistics, SeededEpochs
 from stages.dti.training.data import Job, loaders
 from stages.dti.training.lightning_module import DrugBANModule
 from stages.dti.training.processes import Process
+from tests.support.drugban_fits import small, trainer
+from tests.support.sample_pairs import sample_pairs, take
 
 METRICS = ("val_auroc", "val_loss")
 

@@ -10,24 +10,23 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_fits import context_at, same_weights, small, trainer
-from sample_pairs import sample_pairs, take
 
-from stages.dti.compose import compose
 from stages.dti.config.model import AnyModel
 from stages.dti.config.schema import check
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import Model
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.models.registry import model_config
-from stages.dti.stage import resolved
+from stages.dti.runtime.compose import compose
+from stages.dti.runtime.stage import resolved
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.lightning_module import DrugBANModule, Step
 from stages.dti.training.processes import Process
 from stages.dti.training.train import TrainedModel, train_model
 from stages.dti.training.weights import weighted
+from tests.support.drugban_fits import context_at, same_weights, small, trainer
+from tests.support.sample_pairs import sample_pairs, take
 
 PLAIN = resolved(compose())
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from stages.dti.config.adaptation import CdanConfig
 from stages.dti.config.dataset import SPLIT_ROLES, Source
@@ -18,10 +17,8 @@ from stages.dti.config.model import (
     MemberConfig,
     NearestNeighbourConfig,
 )
+from stages.dti.config.sections import Configuration
 from stages.dti.errors import nearest
-
-if TYPE_CHECKING:
-    from stages.dti.config.schema import Configuration
 
 
 def broken_rules(config: Configuration) -> Iterator[str]:

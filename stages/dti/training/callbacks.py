@@ -19,8 +19,8 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from stages.dti.config.trainer import TrainerConfig
-from stages.dti.models.drugban.masked import RowBatchNorm
-from stages.dti.progress import EACH_S, WITHIN_S, ProgressLog
+from stages.dti.models.drugban.ops import RowBatchNorm
+from stages.dti.runtime.progress import EACH_S, WITHIN_S, ProgressLog
 from stages.dti.training.data import Job
 from stages.dti.training.lightning_module import DrugBANModule
 from stages.dti.training.processes import Process

@@ -18,11 +18,7 @@ from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError
 from stages.dti.models.drugban.batch import PairBatch
 from stages.dti.models.drugban.network import DrugBANNetwork
-from stages.dti.training.adaptation import (
-    Discriminator,
-    domain_term,
-    reversal_strength,
-)
+from stages.dti.training.adaptation import Discriminator, domain_term, reversal_strength
 from stages.dti.training.processes import Process
 from stages.dti.training.schedule import make_optimizer, make_schedule
 from stages.dti.training.synchronised import joint_representation
