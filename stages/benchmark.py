@@ -17,7 +17,7 @@ Out:
     ``reports/benchmark/<case>.png``: growth of time and memory.
     ``reports/benchmark/parity.md``: that table to read.
 Sections:
-    ``benchmark``, ``model``, ``trainer``, ``train``, ``standardise``.
+    ``benchmark``, ``model``, ``trainer``, ``calibration``, ``reproducibility``, ``standardise``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ from stages.dti.benchmarking.results import measure
 from stages.dti.benchmarking.sizes import published_network
 from stages.dti.benchmarking.tables import parity_markdown
 from stages.dti.config.benchmark import BenchmarkConfig
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import ModelConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.files import write_folder, write_json, write_text
 from stages.dti.paths import BENCHMARK, Paths
 from stages.dti.runtime.stage import main
@@ -47,7 +49,8 @@ def run(
     benchmark: BenchmarkConfig,
     model: ModelConfig,
     trainer: TrainerConfig,
-    train: TrainConfig,
+    calibration: CalibrationConfig,
+    reproducibility: ReproducibilityConfig,
     standardise: StandardiseConfig,
 ) -> None:
     """Measure the chosen cases, write the figures and draw them."""
@@ -55,13 +58,15 @@ def run(
     require_devices(trainer, config)
     data = load_training_data(paths)
     with tempfile.TemporaryDirectory() as scratch:
-        write_untrained_model(Path(scratch), config, data, train, standardise)
+        write_untrained_model(
+            Path(scratch), config, data, calibration, standardise, reproducibility.seed
+        )
         results = measure(
             Inputs(
                 settings=benchmark,
                 network=config,
                 trainer=trainer,
-                train=train,
+                reproducibility=reproducibility,
                 data=data,
                 model_folder=Path(scratch),
                 library=approved_drugs(benchmark.padded_atoms),

@@ -14,8 +14,8 @@ Out:
     one row per fit, epoch (boosting: every tenth round) and metric; a model that is not fitted step
     by step has no rows.
 Sections:
-    ``model``, ``trainer``, ``train``, ``adaptation``, ``standardise``; ``tracking`` as a side
-    channel.
+    ``model``, ``trainer``, ``calibration``, ``reproducibility``, ``adaptation``, ``standardise``;
+    ``tracking`` as a side channel.
 
 The test part of the split is not read here, nor are the labels of part ``adapt``. A killed run
 leaves its last epoch's state below ``data/cache/train/``, from which the same run, and no other,
@@ -30,10 +30,12 @@ from functools import partial
 from pathlib import Path
 
 from stages.dti.config.adaptation import AdaptationConfig
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import ModelConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.files import remove_folder, write_folder, write_json
 from stages.dti.models.base import FitContext
 from stages.dti.paths import (
@@ -58,7 +60,8 @@ def run(
     *,
     model: ModelConfig,
     trainer: TrainerConfig,
-    train: TrainConfig,
+    calibration: CalibrationConfig,
+    reproducibility: ReproducibilityConfig,
     adaptation: AdaptationConfig,
     standardise: StandardiseConfig,
     tracking: TrackingConfig,
@@ -69,11 +72,12 @@ def run(
     sections = {
         "model": config,
         "trainer": trainer,
-        "train": train,
+        "calibration": calibration,
+        "reproducibility": reproducibility,
         "adaptation": adaptation,
         "standardise": standardise,
     }
-    data = load_training_data(paths, train.conformal_fraction)
+    data = load_training_data(paths, calibration.conformal_fraction)
     domain = domain_adaptation(adaptation, data.unlabelled)
     checkpoint = checkpoint_folder(paths, data.data_sha256, sections)
     with (
@@ -88,8 +92,8 @@ def run(
         tempfile.TemporaryDirectory() as scratch,
     ):
         context = FitContext(
-            seed=train.seed,
-            threads=train.threads,
+            seed=reproducibility.seed,
+            threads=reproducibility.threads,
             workdir=Path(scratch),
             on_epoch=partial(_log_epoch, tracked, ""),
             checkpoint=checkpoint,
@@ -98,7 +102,7 @@ def run(
             ),
         )
         trained = train_model(config, trainer, data.train, data.validation, context, domain)
-        folder = finish(trained.model, config, data, train, standardise)
+        folder = finish(trained.model, config, data, calibration, standardise, reproducibility.seed)
         with write_folder(paths.write(CANDIDATE)) as temporary:
             folder.save(temporary)
         summary = {

@@ -50,7 +50,7 @@ if __name__ == "__main__":
 OVERRIDES = [
     "trainer.precision=32-true", "trainer.max_epochs=6", "trainer.patience_epochs=6",
     "trainer.batch_size=16", "trainer.crop_residues=100", "trainer.ema_decay=0.9",
-    "train.threads=1",
+    "reproducibility.threads=1",
 ]  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def test_a_run_that_differs_does_not_resume(script: Path, tmp_path: Path) -> Non
     root = prepared(tmp_path / "root")
     kill_after_an_epoch(start(script, root), root)
     left = state_files(root)
-    assert "resumed" not in finished(start(script, root, "train.seed=1"))
+    assert "resumed" not in finished(start(script, root, "reproducibility.seed=1"))
     assert state_files(root) == left
 
 

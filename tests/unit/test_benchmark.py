@@ -26,7 +26,8 @@ from stages.dti.benchmarking.sizes import NetworkSizes, published_network
 from stages.dti.config.base import build
 from stages.dti.config.benchmark import BenchmarkConfig, CaseName
 from stages.dti.config.model import ModelConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
@@ -330,7 +331,7 @@ def start(root: Path, *overrides: str) -> dict[str, Any]:
         benchmark=build(BenchmarkConfig, plain, "benchmark"),
         model=build(ModelConfig, TINY_NETWORK.model_dump(), "model"),
         trainer=section(TrainerConfig, "trainer", batch_size=8, pairs_per_target=4),
-        train=section(TrainConfig, "train", threads=1),
+        reproducibility=section(ReproducibilityConfig, "reproducibility", threads=1),
         standardise=STANDARDISE,
     )
     results: dict[str, Any] = json.loads((root / BENCHMARK / "benchmark.json").read_text())

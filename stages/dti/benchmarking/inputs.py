@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from stages.dti.benchmarking.machine import bf16_is_native
 from stages.dti.benchmarking.sizes import NetworkSizes
 from stages.dti.config.benchmark import BenchmarkConfig
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import DrugBANConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import featurize_targets
@@ -40,7 +42,7 @@ class Inputs:
     settings: BenchmarkConfig
     network: DrugBANConfig
     trainer: TrainerConfig
-    train: TrainConfig
+    reproducibility: ReproducibilityConfig
     data: TrainingData
     model_folder: Path
     library: list[str]
@@ -58,7 +60,7 @@ class Inputs:
     def batches(self, pairs: PairData, size: int) -> list[NDArray[np.int64]]:
         """Return the rows of an epoch's batches of about ``size`` of ``pairs``."""
         per_target = min(self.trainer.pairs_per_target, size)
-        return list(GroupedBatches(pairs.target_index, size, per_target, self.train.seed))
+        return list(GroupedBatches(pairs.target_index, size, per_target, self.reproducibility.seed))
 
     def some_pairs(self, count: int) -> list[tuple[str, str]]:
         """Return SMILES and sequence of ``count`` training pairs, spread over all of them."""
@@ -118,16 +120,19 @@ def write_untrained_model(
     folder: Path,
     config: DrugBANConfig,
     data: TrainingData,
-    train: TrainConfig,
+    calibration: CalibrationConfig,
     standardise: StandardiseConfig,
+    seed: int,
 ) -> None:
     """Write a model folder with random weights below an existing, empty ``folder``."""
     import torch
 
-    torch.manual_seed(train.seed)
+    torch.manual_seed(seed)
     labels = data.validation.labels
     assert labels is not None
     rows = [np.flatnonzero(labels == label)[:CALIBRATION_PAIRS] for label in (0, 1)]
     some = take(data.validation, np.concatenate(rows))
     small = replace(data, validation=some, conformal=some)
-    finish(DrugBAN(DrugBANNetwork(config)), config, small, train, standardise).save(folder)
+    finish(DrugBAN(DrugBANNetwork(config)), config, small, calibration, standardise, seed).save(
+        folder
+    )

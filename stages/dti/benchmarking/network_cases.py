@@ -34,13 +34,14 @@ from stages.dti.benchmarking.published import (
 from stages.dti.benchmarking.sizes import NetworkSizes
 from stages.dti.benchmarking.worker import Run
 from stages.dti.config.model import DrugBANConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
 from stages.dti.features.targets import featurize_targets
 from stages.dti.models.base import FitContext, Precision
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
-from stages.dti.training.fit import fit
+from stages.dti.training.train import train_model
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"
 
@@ -195,7 +196,7 @@ def steps(inputs: Inputs, pairs: int, precision: Precision = "float32") -> Steps
         precision,
         settings.padded_atoms,
         settings.padded_residues,
-        inputs.train.seed,
+        inputs.reproducibility.seed,
     )
 
 
@@ -286,7 +287,7 @@ class Epoch:
 
     network: DrugBANConfig
     trainer: TrainerConfig
-    train: TrainConfig
+    reproducibility: ReproducibilityConfig
     data: PairData
     validation: PairData
 
@@ -294,7 +295,7 @@ class Epoch:
 def epoch_case(inputs: Inputs) -> Case:
     """The configured trainer; the reference takes a few steps at the same batch size."""
     train, batch_size = inputs.data.train, inputs.trainer.batch_size
-    chosen = np.random.default_rng(inputs.train.seed).permutation(len(train))
+    chosen = np.random.default_rng(inputs.reproducibility.seed).permutation(len(train))
     trainer = inputs.trainer.model_copy(update={"max_epochs": EPOCHS, "patience_epochs": EPOCHS})
     sizes = sorted({min(size, len(train)) for size in inputs.settings.sizes.epoch_pairs})
     wide = trainer.precision == "32-true" or (trainer.precision == "auto" and not inputs.bf16)
@@ -304,7 +305,7 @@ def epoch_case(inputs: Inputs) -> Case:
         work = Epoch(
             inputs.network,
             trainer,
-            inputs.train,
+            inputs.reproducibility,
             take(train, chosen[:size]),
             inputs.data.validation,
         )
@@ -346,12 +347,12 @@ def prepare_epoch(work: Epoch) -> Run:
 
         with tempfile.TemporaryDirectory() as scratch:
             context = FitContext(
-                seed=work.train.seed,
-                threads=work.train.threads,
+                seed=work.reproducibility.seed,
+                threads=work.reproducibility.threads,
                 workdir=Path(scratch),
                 on_epoch=on_epoch,
             )
-            fit(work.network, work.trainer, work.data, work.validation, context)
+            train_model(work.network, work.trainer, work.data, work.validation, context)
         return ends[1] - ends[0]
 
     return run

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 def measure(inputs: Inputs) -> dict[str, Any]:
     """Return machine, peak, surroundings and each case's rows; names of numbers carry units."""
-    settings, threads = inputs.settings, inputs.train.threads
+    settings, threads = inputs.settings, inputs.reproducibility.threads
     surroundings = Surroundings()
     peak = in_process(_peak, None, threads)
     started = time.monotonic()

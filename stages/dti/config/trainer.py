@@ -1,4 +1,4 @@
-"""Sections ``trainer`` (the loop) and ``train`` (the run)."""
+"""Section ``trainer``: how models are fitted, neural ones above all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import LearningRate, Section, Seed, Threads
+from stages.dti.config.base import LearningRate, Section
 
 
 class TrainerConfig(Section):
@@ -66,25 +66,3 @@ class TrainerConfig(Section):
         if self.devices > self.batch_size:
             raise ValueError("devices is above batch_size")
         return self
-
-
-class TrainConfig(Section):
-    """What is common to every model's training."""
-
-    seed: Seed
-    threads: Threads = Field(description="fixed, since the order of a sum depends on it")
-    calibration: Literal["platt", "isotonic", "none"]
-    threshold_metric: Literal["f1", "mcc", "youden"] = Field(
-        description="the threshold maximises it on validation"
-    )
-    conformal_coverage: float = Field(
-        ge=0.5,
-        le=0.999,
-        description="share of each class whose prediction set shall hold the truth",
-    )
-    conformal_fraction: float = Field(
-        ge=0,
-        le=0.9,
-        description="share of the validation pairs, by a hash of the pair, that serves conformal "
-        "prediction alone; 0: all of validation serves it too, and coverage is approximate",
-    )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from stages.dti.config.model import AnyModel
+from stages.dti.config.model import AnyModel, EnsembleConfig
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Model, OnEpoch
 from stages.dti.training.curves import LearningCurve, LearningCurves
 from stages.dti.training.devices import require_devices
 from stages.dti.training.domain import DomainAdaptation
-from stages.dti.training.fit import fit
+from stages.dti.training.single import fit_single, require_no_adaptation
 from stages.dti.training.weights import weighted
 
 
@@ -31,7 +31,7 @@ def train_model(
     context: FitContext,
     adaptation: DomainAdaptation | None = None,
 ) -> TrainedModel:
-    """Fit the model that ``config`` names on ``train``.
+    """Fit the model that ``config`` names on ``train``, an ensemble member by member.
 
     Args:
         train: labelled; if ``trainer.class_weight`` asks for it, its pairs are weighted by class.
@@ -52,7 +52,14 @@ def train_model(
 
     listening = replace(context, on_epoch=_kept(curves.own, context.on_epoch), on_fit=on_fit)
     pairs = weighted(train, trainer.class_weight)
-    model = fit(config, trainer, pairs, validation, listening, adaptation)
+    model: Model
+    if isinstance(config, EnsembleConfig):
+        from stages.dti.training.ensemble import fit_ensemble
+
+        require_no_adaptation(config.name, adaptation)
+        model = fit_ensemble(config, trainer, pairs, validation, listening)
+    else:
+        model = fit_single(config, trainer, pairs, validation, listening, adaptation)
     return TrainedModel(model, curves)
 
 
