@@ -48,8 +48,8 @@ def screen_precision_table(inputs: Inputs) -> dict[str, Any]:
     drugs, _ = featurize_drugs(smiles, features, with_descriptors=False, processes=None)
     targets, _ = featurize_targets(sequences, features)
     pairs = inputs.pair_data(inputs.some_pairs(settings.reference_pairs))
-    work = Screened(inputs.network, drugs, targets, pairs, inputs.train.seed)
-    rows = [in_process(shared_top, work, inputs.train.threads)] if inputs.bf16 else []
+    work = Screened(inputs.network, drugs, targets, pairs, inputs.reproducibility.seed)
+    rows = [in_process(shared_top, work, inputs.reproducibility.threads)] if inputs.bf16 else []
     return {
         "what": (
             f"Of the best {TOP} drugs of each target by Model.matrix in float32, the share that "

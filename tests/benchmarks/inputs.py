@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import DrugBANConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import AMINO_ACIDS, featurize_targets
@@ -21,7 +23,7 @@ from stages.dti.models.base import Precision
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.training.export import TrainingData, finish
-from stages.dti.training.sampling import GroupedBatches
+from stages.dti.training.samplers import GroupedBatches
 from tests.benchmarks.config import BenchmarkConfig
 from tests.benchmarks.machine import bf16_is_native
 from tests.reference.sizes import NetworkSizes
@@ -43,7 +45,7 @@ class Inputs:
     settings: BenchmarkConfig
     network: DrugBANConfig
     trainer: TrainerConfig
-    train: TrainConfig
+    reproducibility: ReproducibilityConfig
     data: TrainingData
     model_folder: Path
     library: list[str]
@@ -66,7 +68,7 @@ class Inputs:
     def batches(self, pairs: PairData, size: int) -> list[NDArray[np.int64]]:
         """Return the rows of an epoch's batches of about ``size`` of ``pairs``."""
         per_target = min(self.trainer.pairs_per_target, size)
-        return list(GroupedBatches(pairs.target_index, size, per_target, self.train.seed))
+        return list(GroupedBatches(pairs.target_index, size, per_target, self.reproducibility.seed))
 
     def some_pairs(self, count: int) -> list[tuple[str, str]]:
         """Return SMILES and sequence of ``count`` training pairs, spread over all of them."""
@@ -136,14 +138,17 @@ def write_untrained_model(
     folder: Path,
     config: DrugBANConfig,
     data: TrainingData,
-    train: TrainConfig,
+    calibration: CalibrationConfig,
     standardise: StandardiseConfig,
+    seed: int,
 ) -> None:
     """Write a model folder with random weights below an existing, empty ``folder``."""
-    torch.manual_seed(train.seed)
+    torch.manual_seed(seed)
     labels = data.validation.labels
     assert labels is not None
     rows = [np.flatnonzero(labels == label)[:CALIBRATION_PAIRS] for label in (0, 1)]
     some = take(data.validation, np.concatenate(rows))
     small = replace(data, validation=some, conformal=some)
-    finish(DrugBAN(DrugBANNetwork(config)), config, small, train, standardise).save(folder)
+    finish(DrugBAN(DrugBANNetwork(config)), config, small, calibration, standardise, seed).save(
+        folder
+    )

@@ -101,7 +101,7 @@ def parity_table(inputs: Inputs) -> dict[str, Any]:
         training_mode(inputs),
         pair_sets(inputs),
         inputs.precisions,
-        inputs.train.seed,
+        inputs.reproducibility.seed,
     )
     return {
         "what": (
@@ -109,7 +109,7 @@ def parity_table(inputs: Inputs) -> dict[str, Any]:
             "random batch-norm statistics: of values over the largest value, of gradients over "
             "the largest gradient of the same parameter"
         ),
-        "rows": in_process(parity_rows, work, inputs.train.threads),
+        "rows": in_process(parity_rows, work, inputs.reproducibility.threads),
     }
 
 

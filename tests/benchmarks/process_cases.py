@@ -125,7 +125,7 @@ def profile_step(inputs: Inputs) -> dict[str, Any]:
         settings.profile_steps,
         settings.profile_operators,
     )
-    operators, total_ms = in_process(profiled_operators, work, inputs.train.threads)
+    operators, total_ms = in_process(profiled_operators, work, inputs.reproducibility.threads)
     return {
         "what": "Operators of a training step by self time, of the thread that calls them",
         "batch_pairs": settings.sizes.step_pairs[-1],

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import ModelConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.files import write_folder, write_json, write_text
 from stages.dti.paths import Paths
 from stages.dti.training.devices import require_devices
@@ -43,15 +45,20 @@ def run(paths: Paths, folder: Path, plain: Mapping[str, Any]) -> None:
     settings = build(BenchmarkConfig, plain["benchmark"], "benchmark")
     network = published_network(build(ModelConfig, plain["model"], "model").root)
     trainer = build(TrainerConfig, plain["trainer"], "trainer")
-    train = build(TrainConfig, plain["train"], "train")
+    calibration = build(CalibrationConfig, plain["calibration"], "calibration")
+    reproducibility = build(ReproducibilityConfig, plain["reproducibility"], "reproducibility")
     standardise = build(StandardiseConfig, plain["standardise"], "standardise")
     require_devices(trainer, network)
     data = load_training_data(paths)
     with tempfile.TemporaryDirectory() as scratch:
         model_folder = Path(scratch)
-        write_untrained_model(model_folder, network, data, train, standardise)
+        write_untrained_model(
+            model_folder, network, data, calibration, standardise, reproducibility.seed
+        )
         library = approved_drugs(settings.padded_atoms)
-        results = measure(Inputs(settings, network, trainer, train, data, model_folder, library))
+        results = measure(
+            Inputs(settings, network, trainer, reproducibility, data, model_folder, library)
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with write_folder(folder) as whole:
         write_json(whole / "benchmark.json", results)
@@ -62,7 +69,7 @@ def run(paths: Paths, folder: Path, plain: Mapping[str, Any]) -> None:
 
 def measure(inputs: Inputs) -> dict[str, Any]:
     """Return machine, peak, surroundings and each case's rows; names of numbers carry units."""
-    settings, threads = inputs.settings, inputs.train.threads
+    settings, threads = inputs.settings, inputs.reproducibility.threads
     surroundings = Surroundings()
     peak = in_process(_peak, None, threads)
     started = time.monotonic()

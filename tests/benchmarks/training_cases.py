@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from stages.dti.config.model import DrugBANConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Precision
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
-from stages.dti.training.fit import fit
+from stages.dti.training.train import train_model
 from tests.benchmarks.flops import (
     BACKWARD_AND_FORWARD,
     PairCounts,
@@ -67,7 +68,7 @@ def steps(inputs: Inputs, pairs: int, precision: Precision = "float32") -> Steps
         [rows[:pairs] for rows in inputs.batches(inputs.data.train, pairs)[:STEP_BATCHES]],
         precision,
         inputs.settings.padding,
-        inputs.train.seed,
+        inputs.reproducibility.seed,
     )
 
 
@@ -133,8 +134,8 @@ def prepare_step(work: Steps) -> Run:
         with autocast(work.precision):
             logits = network(batch)
         F.binary_cross_entropy_with_logits(logits.float(), batch.labels).backward()  # type: ignore[no-untyped-call]
-        if work.trainer.gradient_clip_norm:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), work.trainer.gradient_clip_norm)
+        if work.trainer.gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), work.trainer.gradient_clip_val)
         optimizer.step()
 
     return run
@@ -174,7 +175,7 @@ class Epoch:
 
     network: DrugBANConfig
     trainer: TrainerConfig
-    train: TrainConfig
+    reproducibility: ReproducibilityConfig
     data: PairData
     validation: PairData
 
@@ -182,7 +183,7 @@ class Epoch:
 def epoch_case(inputs: Inputs) -> Case:
     """The configured trainer; the reference takes a few steps at the same batch size."""
     train, batch_size = inputs.data.train, inputs.trainer.batch_size
-    chosen = np.random.default_rng(inputs.train.seed).permutation(len(train))
+    chosen = np.random.default_rng(inputs.reproducibility.seed).permutation(len(train))
     trainer = inputs.trainer.model_copy(update={"max_epochs": EPOCHS, "patience_epochs": EPOCHS})
     sizes = sorted({min(size, len(train)) for size in inputs.settings.sizes.epoch_pairs})
     wide = trainer.precision == "32-true" or (trainer.precision == "auto" and not inputs.bf16)
@@ -190,7 +191,7 @@ def epoch_case(inputs: Inputs) -> Case:
     groups = []
     for size in sizes:
         part = take(train, chosen[:size])
-        work = Epoch(inputs.network, trainer, inputs.train, part, inputs.data.validation)
+        work = Epoch(inputs.network, trainer, inputs.reproducibility, part, inputs.data.validation)
         # Of crops the residues are not known beforehand.
         gflop = (
             None
@@ -221,12 +222,12 @@ def prepare_epoch(work: Epoch) -> Run:
 
         with tempfile.TemporaryDirectory() as scratch:
             context = FitContext(
-                seed=work.train.seed,
-                threads=work.train.threads,
+                seed=work.reproducibility.seed,
+                threads=work.reproducibility.threads,
                 workdir=Path(scratch),
                 on_epoch=on_epoch,
             )
-            fit(work.network, work.trainer, work.data, work.validation, context)
+            train_model(work.network, work.trainer, work.data, work.validation, context)
         return ends[1] - ends[0]
 
     return run

@@ -14,6 +14,7 @@ from stages import acquire, prepare, split
 from stages import promote as promote_stage
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
@@ -23,7 +24,6 @@ from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.split import SplitConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.evaluation.metrics import RANKING, Comparison, counts
 from stages.dti.evaluation.scoring import load_models, score
 from stages.dti.evaluation.strata import stratify
@@ -68,7 +68,7 @@ STANDARDISE = build(StandardiseConfig, PARAMS["standardise"], "standardise")
 FEATURE_PARAMETERS = FeaturesConfig(
     fingerprint_radius=2, fingerprint_bits=512, max_residues=400, kmer_bins=64
 )
-TRAIN = build(TrainConfig, PARAMS["train"], "train")
+CALIBRATION = build(CalibrationConfig, PARAMS["calibration"], "calibration")
 EVALUATE = build(EvaluateConfig, PARAMS["evaluate"] | {"bootstrap_samples": 100}, "evaluate")
 CHEAP = PARAMS["baselines"]
 MODELS: dict[str, dict[str, Any]] = {
@@ -115,7 +115,7 @@ def fit(root: Path, name: str, folder: Path) -> None:
     fitted = fit_classical(config, data.train, data.validation, context)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = finish(fitted, config, data, TRAIN, STANDARDISE)
+    made = finish(fitted, config, data, CALIBRATION, STANDARDISE, seed=0)
     made.save(folder)
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ from stages.dti.training.adaptation import (
 )
 from stages.dti.training.domain import DomainAdaptation, domain_adaptation
 from stages.dti.training.export import load_training_data
-from stages.dti.training.fit import fit
+from stages.dti.training.train import train_model
 from tests.support.drugban_fits import context_at, fitted, same_weights, small
 from tests.support.prepared_tables import write_features, write_tables
 from tests.support.sample_pairs import sample_pairs, take
@@ -239,9 +240,9 @@ def test_an_adapting_fit_resumes_like_any_other(pairs: PairData, tmp_path: Path)
 def test_a_classical_model_cannot_adapt(pairs: PairData, tmp_path: Path) -> None:
     context, _ = context_at(tmp_path)
     adaptation = DomainAdaptation(CDAN, unlabelled(pairs, slice(500, 540)))
-    unused: Any = None
+    unused: Any = SimpleNamespace(monitor="auroc", class_weight="none")
     with pytest.raises(ConfigError, match="base_rate cannot adapt"):
-        fit(BaseRateConfig(name="base_rate"), unused, pairs, pairs, context, adaptation)
+        train_model(BaseRateConfig(name="base_rate"), unused, pairs, pairs, context, adaptation)
 
 
 def test_no_pairs_to_adapt_to_is_an_error_that_names_the_split(pairs: PairData) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
-from stages.dti.training.averaging import MovingAverage
+from stages.dti.training.callbacks import MovingAverage
 from stages.dti.training.drugban import fit_drugban_snapshots
 from stages.dti.training.schedule import make_optimizer, make_schedule
 from tests.support.drugban_fits import context_at, fitted, same_weights, small, trainer
@@ -25,21 +28,35 @@ def parts() -> tuple[PairData, PairData]:
     return take(pairs, slice(0, 60)), take(pairs, slice(450, 500))
 
 
-def test_the_average_is_the_recursion_and_gives_the_weights_back() -> None:
-    layer = nn.Linear(1, 1, bias=False)
-    values = [1.0, 3.0, -2.0, 5.0, 4.0]
-    with torch.no_grad():
-        layer.weight.fill_(values[0])
-    average, expected = MovingAverage(layer, decay=0.25), values[0]
-    for step, value in enumerate(values[1:], start=1):
+class OneWeight(pl.LightningModule):
+    """One parameter, which a test sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1, bias=False)
+
+    def set(self, value: float) -> None:
         with torch.no_grad():
-            layer.weight.fill_(value)
-        average.update(layer)
+            self.layer.weight.fill_(value)
+
+
+def test_the_average_is_the_recursion_and_gives_the_weights_back() -> None:
+    module, fit = OneWeight(), SimpleNamespace(global_step=0)
+    values = [1.0, 3.0, -2.0, 5.0, 4.0]
+    module.set(values[0])
+    average, expected = MovingAverage(decay=0.25), values[0]
+    trainer_: Any = fit
+    average.setup(trainer_, module, "fit")
+    for step, value in enumerate(values[1:], start=1):
+        module.set(value)
+        fit.global_step = step
+        average.on_train_batch_end(trainer_, module, None, None, 0)
         decay = min(0.25, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
-    with average.applied(layer):
-        assert layer.weight.item() == pytest.approx(expected, rel=1e-6)
-    assert layer.weight.item() == values[-1]
+    average.on_validation_epoch_start(trainer_, module)
+    assert module.layer.weight.item() == pytest.approx(expected, rel=1e-6)
+    average.on_validation_epoch_end(trainer_, module)
+    assert module.layer.weight.item() == values[-1]
 
 
 def test_averaging_changes_what_is_kept_and_not_how_it_trains(
@@ -60,11 +77,12 @@ def test_the_cyclic_rate_is_that_of_the_paper() -> None:
     optimizer = make_optimizer(nn.Linear(2, 1), None, 0.0, settings)
     total, cycles = 30, 3
     schedule = make_schedule(optimizer, settings, total)
+    assert schedule is not None
     rates = []
     for _ in range(total):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        schedule.after_step()
+        schedule.step()
     length = math.ceil(total / cycles)
     expected = [
         0.01 / 2 * (math.cos(math.pi * ((t - 1) % length) / length) + 1)

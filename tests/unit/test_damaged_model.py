@@ -16,8 +16,9 @@ import torch
 
 from stages.dti.artifacts.model_files import FILES, seal, seal_export, verify_folder
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import DrugBANConfig, ModelConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError, DamagedModelError, ModelError
 from stages.dti.models.base import FitContext, Model
 from stages.dti.models.drugban.model import DrugBAN
@@ -26,7 +27,7 @@ from stages.dti.paths import Paths
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.pyfunc import _load_pyfunc
 from stages.dti.training.export import TrainingData, finish, load_training_data
-from stages.dti.training.fit import fit
+from stages.dti.training.train import train_model
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import (
     DEFAULTS,
@@ -72,8 +73,8 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
             made[kind].mkdir()
             config = build(ModelConfig, CONFIGS[kind], "model").root
             model = _fitted(config, data, tmp_path_factory.mktemp("work"))
-            settings = section(TrainConfig, "train", threads=1)
-            finish(model, config, data, settings, STANDARDISE).save(made[kind])
+            settings = section(CalibrationConfig, "calibration")
+            finish(model, config, data, settings, STANDARDISE, seed=0).save(made[kind])
             (made[kind] / "golden.json").write_text('{"pairs": []}\n')
             seal_export(made[kind], ["golden.json"])
         return made[kind]
@@ -87,7 +88,7 @@ def _fitted(config: Any, data: TrainingData, workdir: Path) -> Model:
         return DrugBAN(DrugBANNetwork(config))
     context = FitContext(seed=0, threads=1, workdir=workdir, on_epoch=lambda _: None)
     trainer = section(TrainerConfig, "trainer")
-    return fit(config, trainer, data.train, data.validation, context)
+    return train_model(config, trainer, data.train, data.validation, context).model
 
 
 def damages(content: bytes) -> Iterator[tuple[str, bytes | None]]:

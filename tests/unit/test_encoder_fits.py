@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
 
 from stages import featurize
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.features import EmbeddingConfig, FeaturesConfig, FeaturizeConfig
 from stages.dti.config.model import DrugBANConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.errors import ConfigError, ModelError
 from stages.dti.features import embeddings
 from stages.dti.features.store import FeatureStore
@@ -104,7 +104,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     settings = trainer(max_epochs=1)
     model = fit_drugban(config, settings, data.train, data.validation, context_at(tmp_path)[0])
     (tmp_path / CANDIDATE).mkdir(parents=True)
-    folder = finish(model, config, data, section(TrainConfig, "train"), STANDARDISE)
+    folder = finish(
+        model, config, data, section(CalibrationConfig, "calibration"), STANDARDISE, seed=0
+    )
     folder.save(tmp_path / CANDIDATE)
     monkeypatch.setattr("stages.dti.features.targets.ROOT", tmp_path)
     return tmp_path

@@ -28,7 +28,7 @@ from stages.dti.models.registry import load_model
 from stages.dti.paths import ROOT
 from stages.dti.runtime.compose import compose
 from stages.dti.training.ensemble import combine_on_validation, rank_line
-from stages.dti.training.fit import fit
+from stages.dti.training.train import train_model
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import DEFAULTS
 from tests.support.sample_pairs import alone, sample_pairs, take
@@ -93,9 +93,9 @@ def fit_here(folder: Path, combine: str, **changes: Any) -> tuple[Ensemble, Curv
     folder.mkdir(parents=True, exist_ok=True)
     context, curves = context_at(folder, seed=3)
     trainer = build(TrainerConfig, DEFAULTS["trainer"], "trainer")
-    made = fit(
+    made = train_model(
         config(combine, **changes), trainer, take(pairs, TRAIN), take(pairs, VALIDATION), context
-    )
+    ).model
     assert isinstance(made, Ensemble)
     return made, curves
 
@@ -343,7 +343,7 @@ def test_snapshots_of_two_seeds_beside_boosting(pairs: PairData, tmp_path: Path)
     )
     context, curves = context_at(tmp_path, seed=0)
     train, validation = take(pairs, slice(0, 100)), take(pairs, slice(450, 500))
-    model = fit(config("mean", members=members), trainer, train, validation, context)
+    model = train_model(config("mean", members=members), trainer, train, validation, context).model
     assert isinstance(model, Ensemble)
     assert [len(models) for models in model.members.values()] == [1, 4]
     for number in (0, 1):

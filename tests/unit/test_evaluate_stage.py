@@ -29,7 +29,7 @@ from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
 from stages.dti.tracking.store import MODEL_TAG, configure
 from stages.evaluate import run
-from tests.support.evaluated_models import EVALUATE, MODELS, TRAIN
+from tests.support.evaluated_models import CALIBRATION, EVALUATE, MODELS
 from tests.support.prepared_tables import FEATURE_PARAMETERS
 from tests.support.written_files import files_below
 
@@ -170,7 +170,7 @@ def test_coverage_is_that_of_the_stored_limits(
         probability = predictions[f"{name}_probability"]
         held = {1: probability >= sets.active_from, 0: probability <= sets.inactive_to}
         found = table["conformal"]
-        assert found["target"] == TRAIN.conformal_coverage
+        assert found["target"] == CALIBRATION.conformal_coverage
         for label, key in ((1, "coverage_interacts"), (0, "coverage_no_interaction")):
             of_class = predictions["label"] == label
             assert found[key]["n"] == of_class.sum()

@@ -82,7 +82,8 @@ def gradients(pairs: PairData, folder: Path, weighted: bool, process: Process) -
     if process.count > 1:
         synchronise(network)
     others = replace(pairs, labels=None)
-    module = DrugBANModule(network, trainer(), 1, process, DomainAdaptation(CDAN, others)).train()
+    assert pairs.labels is not None
+    module = DrugBANModule(network, trainer(), process, pairs.labels, CDAN).train()
     source, target = np.arange(33), np.arange(100, 129)
     batches = [
         shared_batch(process, data, rows, network)
@@ -99,7 +100,7 @@ def gradients(pairs: PairData, folder: Path, weighted: bool, process: Process) -
             if isinstance(batch, SharedBatch)
         ]
     step = Step(batches[0], len(source), batches[1], len(target), progress=0.3)
-    module.training_step(step)["loss"].backward()
+    module.losses(step)["loss"].backward()
     found = {
         name: process.total(parameter.grad)
         for name, parameter in module.named_parameters()
@@ -145,7 +146,7 @@ def both(
             *parts, folder / f"{count}", adaptation=adaptation, strategy=strategy, devices=count,
             **{"max_epochs": 3, "monitor": "loss", "learning_rate": 1e-4} | changes,
         )
-        for count, strategy in ((1, "single"), (2, "ddp"))
+        for count, strategy in ((1, "auto"), (2, "ddp"))
     ]  # fmt: skip
 
 
@@ -154,8 +155,8 @@ def both(
     "changes",
     [
         {},
-        {"adapting": True, "gradient_clip_norm": 0.0},
-        {"accumulate_batches": 2, "ema_decay": 0.9, "schedule": "reduce_on_plateau"},
+        {"adapting": True, "gradient_clip_val": 0.0},
+        {"accumulate_grad_batches": 2, "ema_decay": 0.9, "schedule": "reduce_on_plateau"},
     ],
 )
 def test_two_processes_give_the_losses_and_weights_of_one(

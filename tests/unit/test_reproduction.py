@@ -60,7 +60,7 @@ def git(root: Path, *arguments: str) -> None:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     (tmp_path / "reports").mkdir()
-    (tmp_path / "params.yaml").write_text("train: {seed: 0}\n")
+    (tmp_path / "params.yaml").write_text("reproducibility: {seed: 0}\n")
     (tmp_path / "reports/metrics.json").write_text(json.dumps(METRICS))
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
@@ -77,7 +77,7 @@ def test_the_working_tree_is_compared_with_the_last_commit(repository: Path) -> 
         reproduction(repository)
     (repository / "reports/metrics.json").unlink()
     assert "4 are missing" in reproduction(repository)
-    (repository / "params.yaml").write_text("train: {seed: 1}\n")
+    (repository / "params.yaml").write_text("reproducibility: {seed: 1}\n")
     assert "another configuration" in reproduction(repository)
 
 

@@ -12,10 +12,10 @@ from rdkit import Chem
 from sklearn.metrics import roc_auc_score
 
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.evaluation.metrics import ModelOutput
 from stages.dti.evaluation.robustness import (
     BROKEN,
@@ -270,7 +270,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predictor, pd.Dat
     fitted = fit_classical(config, data.train, data.validation, context)
     folder = root / CANDIDATE
     folder.mkdir(parents=True)
-    finish(fitted, config, data, section(TrainConfig, "train"), STANDARDISE).save(folder)
+    finish(
+        fitted, config, data, section(CalibrationConfig, "calibration"), STANDARDISE, seed=0
+    ).save(folder)
     return Predictor.load(folder), read_test_pairs(paths)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.dti.training.sampling import GroupedBatches
+from stages.dti.training.samplers import GroupedBatches
 
 
 @pytest.fixture

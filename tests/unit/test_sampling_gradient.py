@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.dti.training.sampling import GroupedBatches
+from stages.dti.training.samplers import GroupedBatches
 
 PAIRS, DIM, BATCH, EPOCHS = 400, 6, 40, 2000
 LIMIT = 4.5

@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
-from lightning_fabric import Fabric
+import torch.nn.functional as F
+from pytorch_lightning.callbacks import Callback
+from sklearn.metrics import roc_auc_score
 
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.models.drugban.ops import RowBatchNorm
-from stages.dti.training import loop
-from stages.dti.training.averaging import renew_statistics
-from stages.dti.training.job import Job
+from stages.dti.training.callbacks import RenewedStatistics, SeededEpochs
+from stages.dti.training.data import Job, loaders
 from stages.dti.training.lightning_module import DrugBANModule
 from stages.dti.training.processes import Process
 from tests.support.drugban_fits import small, trainer
@@ -22,23 +24,33 @@ from tests.support.sample_pairs import sample_pairs, take
 METRICS = ("val_auroc", "val_loss")
 
 
-class BothWays(loop.Loop):
-    """Validates the weights of each epoch with running averages too, and goes on with those."""
+class BothWays(Callback):
+    """Scores validation with running averages too, and lets training go on with those."""
 
-    running: list[dict[str, float]]
-    renewed: list[dict[str, float]]
+    def __init__(self) -> None:
+        self.running: list[dict[str, float]] = []
+        self.renewed: list[dict[str, float]] = []
 
-    def _validate(self) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
-        averages = {name: value.clone() for name, value in self.network.named_buffers()}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "renew_statistics", lambda network, *_: network.eval())
-            self.running.append(super()._validate()[0])
-        result = super()._validate()
-        self.renewed.append(result[0])
-        with torch.no_grad():
-            for name, value in self.network.named_buffers():
-                value.copy_(averages[name])
-        return result
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Before the statistics are renewed."""
+        assert isinstance(pl_module, DrugBANModule)
+        self.averages = {name: v.clone() for name, v in pl_module.network.named_buffers()}
+        labels, logits = torch.from_numpy(pl_module.labels), torch.zeros(len(pl_module.labels))
+        for scored in trainer.val_dataloaders:
+            logits[torch.from_numpy(scored.rows)] = pl_module(scored.batch)
+        self.running.append(
+            {
+                "val_auroc": float(roc_auc_score(labels, logits)),
+                "val_loss": float(F.binary_cross_entropy_with_logits(logits, labels)),
+            }
+        )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """After they were."""
+        assert isinstance(pl_module, DrugBANModule)
+        self.renewed.append(pl_module.report)
+        for name, value in pl_module.network.named_buffers():
+            value.copy_(self.averages[name])
 
 
 def jumps(epochs: list[dict[str, float]]) -> np.ndarray:
@@ -57,11 +69,21 @@ def validated_both_ways(**changes: Any) -> tuple[np.ndarray, np.ndarray]:
     job = Job(model, settings, train, validation, None, seed=0, checkpoint=None)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    module = DrugBANModule(DrugBANNetwork(model), settings, job.total_steps, Process())
-    fabric = Fabric(accelerator="cpu", devices=1)
-    both = BothWays(job, module, fabric, Process(), lambda metrics: None)
-    both.running, both.renewed = [], []
-    both.run()
+    network, process, both = DrugBANNetwork(model), Process(), BothWays()
+    assert validation.labels is not None
+    pl.Trainer(
+        accelerator="cpu",
+        max_epochs=settings.max_epochs,
+        callbacks=[SeededEpochs(job, process), both, RenewedStatistics(job, process)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    ).fit(
+        DrugBANModule(network, settings, process, validation.labels),
+        *loaders(job, network, process),
+    )
     return jumps(both.running), jumps(both.renewed)
 
 
@@ -79,10 +101,17 @@ def test_renewed_statistics_are_those_of_the_batches_given() -> None:
     """The first norm of the sequences sees the same whatever the weights behind it are."""
     pairs = sample_pairs()
     torch.manual_seed(0)
-    network = DrugBANNetwork(small(dropout=0.5))
-    batches = [pair_batch(pairs, np.arange(start, start + 40), network) for start in (0, 40)]
+    model = small(dropout=0.5)
+    network = DrugBANNetwork(model)
+    job = Job(model, trainer(batch_size=40), take(pairs, slice(0, 80)), pairs, None, 0, None)
+    batches = [pair_batch(job.train, rows, network) for rows in job.statistics_rows()]
+    assert len(batches) == 2
     network.train()
-    renew_statistics(network, batches, network)
+    assert pairs.labels is not None
+    module = DrugBANModule(network, job.settings, Process(), pairs.labels)
+    with torch.no_grad():
+        callback = RenewedStatistics(job, Process())
+        callback.on_validation_epoch_start(pl.Trainer(accelerator="cpu", logger=False), module)
     norm = network.joint_norm
     assert isinstance(norm, RowBatchNorm)
     seen: list[torch.Tensor] = []

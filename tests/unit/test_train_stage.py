@@ -15,9 +15,11 @@ from stages import baselines, train
 from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import BaselinesConfig, ModelConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.hashing import file_sha256, folder_sha256
 from stages.dti.paths import (
@@ -44,7 +46,8 @@ from tests.support.prepared_tables import (
 )
 
 COMMON: dict[str, Any] = {
-    "train": section(TrainConfig, "train", threads=1),
+    "calibration": section(CalibrationConfig, "calibration"),
+    "reproducibility": section(ReproducibilityConfig, "reproducibility", threads=1),
     "standardise": STANDARDISE,
 }
 
@@ -205,7 +208,7 @@ def test_baselines_writes_one_folder_each(root: Path) -> None:
         assert data.tags["model_sha256"] == verify_folder(root / BASELINES / name)
         assert data.tags["dataset"] == "kiba_sample"
         assert data.params["model.name"] == name
-        assert data.params["train.threads"] == "1"
+        assert data.params["reproducibility.threads"] == "1"
         assert data.params[f"data_sha256.{SPLITS.as_posix()}"] == file_sha256(root / SPLITS)
         measured = Predictor.load(root / BASELINES / name).content.validation_metrics
         assert {key: data.metrics[key] for key in measured} == measured

@@ -98,7 +98,7 @@ def test_schedules_move_the_learning_rate_as_they_say(
 ) -> None:
     _, epochs = fit(
         pairs, tmp_path, slice(0, 48), slice(450, 500),
-        schedule=schedule, monitor="loss", accumulate_batches=2,
+        schedule=schedule, monitor="loss", accumulate_grad_batches=2,
     )  # fmt: skip
     rates = [epoch["learning_rate"] for epoch in epochs]
     assert len(rates) == 3
@@ -127,8 +127,8 @@ def test_a_tiny_gradient_is_all_that_clipping_lets_through(pairs: PairData, tmp_
 
     start = weights(learning_rate=1e-8)
     # Adam's steps do not depend on the gradient's size until its epsilon, 1e-8, outweighs it.
-    assert distance(start, weights(learning_rate=0.01, gradient_clip_norm=1e-12)) < 1e-5
-    assert distance(start, weights(learning_rate=0.01, gradient_clip_norm=0)) > 1e-3
+    assert distance(start, weights(learning_rate=0.01, gradient_clip_val=1e-12)) < 1e-5
+    assert distance(start, weights(learning_rate=0.01, gradient_clip_val=0)) > 1e-3
 
 
 def test_every_curve_of_a_fit_has_a_row_for_each_epoch(pairs: PairData, tmp_path: Path) -> None:
@@ -156,10 +156,8 @@ def test_every_curve_of_a_fit_has_a_row_for_each_epoch(pairs: PairData, tmp_path
 
 def test_gradients_are_recorded_before_clipping(pairs: PairData, tmp_path: Path) -> None:
     train, validation = slice(0, 48), slice(450, 500)
-    _, free = fit(pairs, tmp_path / "a", train, validation, gradient_clip_norm=0, max_epochs=1)
-    _, clipped = fit(
-        pairs, tmp_path / "b", train, validation, gradient_clip_norm=1e-3, max_epochs=1
-    )
+    _, free = fit(pairs, tmp_path / "a", train, validation, gradient_clip_val=0, max_epochs=1)
+    _, clipped = fit(pairs, tmp_path / "b", train, validation, gradient_clip_val=1e-3, max_epochs=1)
     assert free[0]["gradient_norm"] > 1e-2
     assert clipped[0]["gradient_norm"] > 1e-2
 

@@ -13,9 +13,10 @@ import pytest
 
 from stages.dti.artifacts.model_files import FILES, seal
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError, DataError, ModelError
 from stages.dti.evaluation.applicability import applicability_report
 from stages.dti.evaluation.metrics import ModelOutput
@@ -29,7 +30,7 @@ from stages.dti.prediction.pyfunc import PredictorModel
 from stages.dti.prediction.types import Pair
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
-from stages.dti.training.fit import fit
+from stages.dti.training.train import train_model
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
 from tests.support.prepared_tables import (
@@ -40,7 +41,7 @@ from tests.support.prepared_tables import (
     write_tables,
 )
 
-TRAIN = section(TrainConfig, "train", threads=1)
+CALIBRATION = section(CalibrationConfig, "calibration")
 EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100)
 LINEAR = DEFAULTS["baselines"]["logistic_regression"]
 ENSEMBLE = {
@@ -59,14 +60,14 @@ ENSEMBLE = {
 
 
 def train(root: Path, plain: dict[str, Any], folder: Path, workdir: Path, **changes: Any) -> None:
-    settings = TRAIN.model_copy(update=changes)
+    settings = CALIBRATION.model_copy(update=changes)
     data = load_training_data(Paths(root, root), settings.conformal_fraction)
     config = build(ModelConfig, plain, "model").root
     context = FitContext(seed=0, threads=1, workdir=workdir, on_epoch=lambda _: None)
     trainer = section(TrainerConfig, "trainer")
-    model = fit(config, trainer, data.train, data.validation, context)
+    model = train_model(config, trainer, data.train, data.validation, context).model
     folder.mkdir(parents=True)
-    finish(model, config, data, settings, STANDARDISE).save(folder)
+    finish(model, config, data, settings, STANDARDISE, seed=0).save(folder)
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +94,10 @@ def test_spread_is_the_deviation_of_the_members_calibrated_probabilities(
     featurized = predictor.featurize(pairs)
     found = predictor.outputs(featurized)
     assert found.spread is not None
-    data = load_training_data(Paths(root, root), TRAIN.conformal_fraction)
+    data = load_training_data(Paths(root, root), CALIBRATION.conformal_fraction)
     assert data.validation.labels is not None
     for position, own in enumerate(predictor.content.model.member_scores(data.validation)):
-        expected = Calibration.fit(TRAIN.calibration, own, data.validation.labels)
+        expected = Calibration.fit(CALIBRATION.method, own, data.validation.labels)
         assert predictor.content.member_calibrations[position] == expected
     members = predictor.content.model.member_scores(
         replace(
@@ -131,7 +132,7 @@ def test_no_number_depends_on_the_pairs_beside_it(root: Path, pairs: list[Pair])
 def test_sets_and_domain_follow_from_the_stored_limits(root: Path, pairs: list[Pair]) -> None:
     predictor = Predictor.load(root / CANDIDATE)
     content = predictor.content
-    assert predictor.info.conformal_coverage == TRAIN.conformal_coverage
+    assert predictor.info.conformal_coverage == CALIBRATION.conformal_coverage
     answers = predictor.predict(pairs)
     for answer in answers:
         probability = answer.probability

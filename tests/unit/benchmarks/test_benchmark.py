@@ -329,7 +329,8 @@ TINY_NETWORK = drugban_of(
 def start(root: Path) -> dict[str, Any]:
     """Run the benchmark and return what it wrote."""
     plain = configuration(
-        ["trainer.batch_size=8", "trainer.pairs_per_target=4", "train.threads=1"], tiny=True
+        ["trainer.batch_size=8", "trainer.pairs_per_target=4", "reproducibility.threads=1"],
+        tiny=True,
     )
     run(Paths(root, root), root / OUTPUT, plain | {"model": TINY_NETWORK.model_dump()})
     results: dict[str, Any] = json.loads((root / OUTPUT / "benchmark.json").read_text())

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from stages.dti.config.base import build
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
+from stages.dti.config.trainer import TrainerConfig
 from stages.dti.models.base import Precision
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import Paths
@@ -54,7 +55,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
         settings=build(BenchmarkConfig, plain["benchmark"], "benchmark"),
         network=NETWORK,
         trainer=section(TrainerConfig, "trainer", batch_size=8, pairs_per_target=4),
-        train=section(TrainConfig, "train", threads=1),
+        reproducibility=section(ReproducibilityConfig, "reproducibility", threads=1),
         data=load_training_data(Paths(root, root)),
         model_folder=root,
         library=["CCO", "c1ccccc1", "CCN"],

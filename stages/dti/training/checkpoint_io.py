@@ -1,4 +1,4 @@
-"""Training state in one file: tensors as safetensors, everything else as JSON in its header."""
+"""Lightning's checkpoints without pickle: tensors as safetensors, the rest as JSON beside them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.plugins.io import CheckpointIO
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,24 +17,35 @@ from stages.dti.files import write_file
 _HEADER = "state"
 
 
-def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """Write nested mappings, lists and tuples of tensors and plain values; whole, or not at all.
+class SafetensorsIO(CheckpointIO):
+    """Writes and reads nested mappings, lists and tuples of tensors and plain values."""
 
-    Raises:
-        TypeError: a value is neither a tensor nor plain, so that only pickle could store it.
-    """
-    tensors: dict[str, Tensor] = {}
-    plain = _pack(state, "state", tensors)
-    with write_file(path) as temporary:
-        save_file(tensors, temporary, metadata={_HEADER: json.dumps(plain)})
+    def save_checkpoint(
+        self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint; whole, or not at all.
 
+        Raises:
+            TypeError: a value is neither a tensor nor plain, so that only pickle could store it.
+        """
+        assert storage_options is None
+        tensors: dict[str, Tensor] = {}
+        plain = _pack(checkpoint, "checkpoint", tensors)
+        with write_file(Path(path)) as temporary:
+            save_file(tensors, temporary, metadata={_HEADER: json.dumps(plain)})
 
-def load_state(path: Path) -> dict[str, Any]:
-    """Read what ``save_state`` wrote; tensors on the CPU."""
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        state: dict[str, Any] = _unpack(json.loads(file.metadata()[_HEADER]), tensors)
-    return state
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read what ``save_checkpoint`` wrote; tensors on the CPU, whatever was asked for."""
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            checkpoint: dict[str, Any] = _unpack(json.loads(file.metadata()[_HEADER]), tensors)
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Remove the file."""
+        Path(path).unlink(missing_ok=True)
 
 
 def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
