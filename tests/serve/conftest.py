@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import torch
 from drugban_sizes import drugban_of
-from service_process import Service, running
 
 from stages.dti.atomic import write_json, write_text
 from stages.dti.config.features import FeaturesConfig
@@ -31,6 +30,7 @@ from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import ROOT, SAMPLE
 from stages.dti.prediction import Pair
 from stages.dti.predictor import Predictor
+from tests.support.service_process import Service, running
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from serve.api import PredictionAPI
-from serve.golden import check_golden
-from serve.model_source import Source
-from serve.schemas import (
+from serve.http.schemas import (
     DrugInfo,
     DrugTargetPair,
     PredictionRow,
@@ -21,7 +18,10 @@ from serve.schemas import (
     PredictSeveral,
     TargetInfo,
 )
-from serve.scoring import Scorer
+from serve.inference.api import PredictionAPI
+from serve.inference.golden import check_golden
+from serve.inference.scorer import Scorer
+from serve.inference.source import Source
 from serve.settings import load_settings
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import ModelError
@@ -236,7 +236,7 @@ def test_names_are_those_given_else_those_that_the_model_knows(scorer: Scorer) -
 
 
 def test_targets_are_listed(scorer: Scorer) -> None:
-    listed = scorer.targets()
+    listed = scorer.targets().targets
     table = scorer.predictor.known_targets.table
     assert [target.target_id for target in listed] == table["target_id"].tolist()
     assert [target.target_name for target in listed] == table["target_name"].tolist()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serve import model_source
-from serve.scoring import Scorer
+from serve.inference import source as model_source
+from serve.inference.scorer import Scorer
 from serve.settings import load_settings
 from stages.dti.errors import DtiError, ModelError
 from stages.dti.lifecycle.export import Export

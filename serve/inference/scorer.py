@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from serve.model_source import Source
-from serve.schemas import (
+from serve.http.schemas import (
     NO_TEXT,
     DrugTargetPair,
     KnownTarget,
+    KnownTargets,
     ModelInfoBody,
     PredictAnswer,
     PredictionRow,
@@ -20,6 +20,7 @@ from serve.schemas import (
     PredictRequest,
     TargetInfo,
 )
+from serve.inference.source import Source
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
 from stages.dti.lifecycle.export import SHORT
@@ -82,17 +83,18 @@ class Scorer:
         scored = iter(self.predictor.predict(accepted))
         return [next(scored) if known is None else known for known in predictions]
 
-    def targets(self) -> list[KnownTarget]:
+    def targets(self) -> KnownTargets:
         """Return what /model/targets says."""
-        rows = self._known.table.to_dict("records")
-        return [
-            KnownTarget(
-                residues=len(row["sequence"]),
-                in_train=row["in_train"],
-                **{field: row[field] or None for field in _TARGET_FACTS},
-            )
-            for row in rows
-        ]
+        return KnownTargets(
+            targets=[
+                KnownTarget(
+                    residues=len(row["sequence"]),
+                    in_train=row["in_train"],
+                    **{field: row[field] or None for field in _TARGET_FACTS},
+                )
+                for row in self._known.table.to_dict("records")
+            ]
+        )
 
     def _accept(self, pair: DrugTargetPair) -> Pair:
         given = {**pair.drug.model_dump(), **pair.target.model_dump()}

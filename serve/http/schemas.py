@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 from stages.dti.evaluation.conformal import PredictionSet
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 MAX_PAIRS = 100
 """Pairs per request; a larger screening belongs into several requests."""
