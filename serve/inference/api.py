@@ -66,7 +66,7 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
         worker = int(os.environ["LITSERVE_WORKER_ID"])
         self._report(worker, LOADING)
         try:
-            self._scorer = Scorer.load(self._source, self._config)
+            self._scorer = Scorer.load(self._source)
             verdict = check_golden(self._scorer.predictor, self._source.folder)
         except DamagedModelError as error:
             logger.error("%s", error)

@@ -130,7 +130,7 @@ class Predictor:
                 status="ok",
                 smiles=smiles,
                 drug_name=self._name_of_drug.get(smiles),
-                target_id=target_id,
+                known_target_id=target_id,
                 target_name=target_name,
                 score=float(scores[row]),
                 probability=float(probabilities[row]),

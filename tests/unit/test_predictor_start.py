@@ -27,7 +27,7 @@ from stages.dti.predictor import Predictor
 SMILES: list[str] = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=20)["smiles"].tolist()
 
 RANK = """
-import dataclasses, json, sys
+import json, sys
 from pathlib import Path
 from stages.dti.prediction import Target
 from stages.dti.predictor import Predictor
@@ -35,7 +35,7 @@ folder, target, smiles = json.loads(sys.stdin.read())
 imported = [name for name in ("torch", "scipy", "sklearn") if name in sys.modules]
 predictor, library = Predictor.load_with_library(Path(folder), smiles)
 found = predictor.rank(library, Target(target_id=target), 5)
-print(json.dumps([imported, [dataclasses.asdict(row) for row in found]]))
+print(json.dumps([imported, [[row.rank, row.position, row.prediction.model_dump()] for row in found]]))
 """
 
 

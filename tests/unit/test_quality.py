@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 import pytest
+from prepared_tables import STANDARDISE
 
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.check_tables import CheckTables
@@ -21,6 +22,7 @@ from stages.dti.data.quality import (
 )
 from stages.dti.reporting.validation.page import validation_page
 
+LIMITS = STANDARDISE
 CONFIG = ValidateConfig(
     on_failure="fail",
     min_quality_score=90,
@@ -36,14 +38,11 @@ CONFIG = ValidateConfig(
     max_label_conflict_fraction=0.1,
     min_positive_fraction=0.1,
     max_positive_fraction=0.9,
-    min_residues=20,
-    max_residues=100,
-    max_smiles_length=200,
 )
 
 
 def share(name: str, failing: int, rows: int = 1000) -> CheckResult:
-    check = next(check for check in all_checks(CONFIG) if check.name == name)
+    check = next(check for check in all_checks(CONFIG, LIMITS) if check.name == name)
     observed = (rows - failing) / rows
     assert check.low is not None
     example: dict[str, str | int | float | None] = {"source": "s", "found": "<b>bad</b>"}
@@ -52,7 +51,7 @@ def share(name: str, failing: int, rows: int = 1000) -> CheckResult:
 
 
 def count(name: str, observed: float) -> CheckResult:
-    check = next(check for check in all_checks(CONFIG) if check.name == name)
+    check = next(check for check in all_checks(CONFIG, LIMITS) if check.name == name)
     passed = (check.low or 0) <= observed <= (check.high or float("inf"))
     return CheckResult(check, passed, observed)
 
@@ -132,7 +131,7 @@ def test_failures_say_what_was_found_and_what_is_allowed() -> None:
     assert describe_failure(count("label_balance", 0.95)).endswith(
         "found 0.95, expected at least 0.1 and at most 0.9"
     )
-    check: Check = all_checks(CONFIG)[1]
+    check: Check = all_checks(CONFIG, LIMITS)[1]
     assert describe_failure(CheckResult(check, False, None, 0, 0)).endswith(
         "there is nothing to check"
     )

@@ -52,7 +52,7 @@ def test_registered_model_is_fetched_by_its_alias(
 
     with model_source.model_source(settings) as source:
         folder = source.folder
-        info = Scorer.load(source, settings.serve).model_info
+        info = Scorer.load(source).model_info
         assert (info.registered, info.version) == (f"models:/{name}/1", export.model_sha256[:12])
         for path in model_folder.rglob("*"):
             if path.is_file():

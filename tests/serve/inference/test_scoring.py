@@ -39,8 +39,8 @@ def config() -> ServeConfig:
 
 
 @pytest.fixture(scope="module")
-def scorer(model_folder: Path, config: ServeConfig) -> Scorer:
-    return Scorer.load(Source(model_folder), config)
+def scorer(model_folder: Path) -> Scorer:
+    return Scorer.load(Source(model_folder))
 
 
 def known(scorer: Scorer, row: int) -> str:
@@ -78,12 +78,13 @@ def test_joined_requests_are_answered_as_alone(scorer: Scorer) -> None:
     assert [row.status for row in joined[1].predictions] == ["invalid", "ok"]
 
 
-def test_limits_make_a_row_invalid(scorer: Scorer, config: ServeConfig) -> None:
-    row = row_of(scorer, one("C" * (config.max_smiles_length + 1), target_id=known(scorer, 0)))
+def test_limits_are_those_of_the_model(scorer: Scorer) -> None:
+    limits = scorer.predictor.content.standardise
+    row = row_of(scorer, one("C" * (limits.max_smiles_characters + 1), target_id=known(scorer, 0)))
     assert row.status == "invalid"
-    assert row.reason == "the SMILES has 2001 characters; the server takes 2000"
-    row = row_of(scorer, one(ASPIRIN, sequence="M" * (config.max_sequence_length + 1)))
-    assert row.reason == "the sequence has 40001 characters; the server takes 40000"
+    assert row.reason == "the SMILES has 4001 characters, more than 4000"
+    row = row_of(scorer, one(ASPIRIN, sequence="M" * (limits.max_residues + 1)))
+    assert row.reason == "40001 residues, more than 40000"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,6 @@ def test_unreadable_golden_predictions(
 )
 def test_folder_that_was_not_exported(
     model_folder: Path,
-    config: ServeConfig,
     tmp_path: Path,
     name: str,
     content: str | None,
@@ -204,7 +204,7 @@ def test_folder_that_was_not_exported(
         (folder / name).write_text(content)
     seal_export(folder, [file for file in EXPORTED if (folder / file).exists()])
     with pytest.raises(ModelError, match=message):
-        Scorer.load(Source(folder), config)
+        Scorer.load(Source(folder))
 
 
 def test_a_target_by_its_gene_symbol(scorer: Scorer) -> None:
