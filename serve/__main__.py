@@ -15,7 +15,7 @@ from serve.server.processes import PredictionServer
 from serve.settings import load_settings
 from serve.telemetry.logs import configure_logging
 from stages.dti.errors import DtiError
-from stages.dti.process import prepare_process
+from stages.dti.runtime.process import prepare_process
 
 USAGE = """\
 Arguments are Hydra overrides of conf/, such as serve.port=9000 or environment=staging.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from stages.dti.prediction import Prediction
+from stages.dti.prediction.types import Prediction
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from serve.http.schemas import (
     NO_TEXT,
@@ -21,10 +18,11 @@ from serve.http.schemas import (
     TargetInfo,
 )
 from serve.inference.source import Source
+from stages.dti.artifacts.export import SHORT
 from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
-from stages.dti.lifecycle.export import SHORT
-from stages.dti.prediction import Pair, Prediction
-from stages.dti.predictor import Predictor
+from stages.dti.files import read_json
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair, Prediction
 
 _TARGET_FACTS = ("target_id", "target_name", "organism", "target_class")
 
@@ -46,7 +44,7 @@ class Scorer:
         """Load an exported model.
 
         Raises:
-            ModelError: the folder holds no model, or an incomplete one.
+            DtiError: the folder holds no model, or an incomplete one.
         """
         predictor = Predictor.load(source.folder)
         return cls(predictor, describe(predictor, source))
@@ -142,7 +140,7 @@ def _confidence(prediction: Prediction) -> float | None:
 def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
     """Return what /model/info says; ``version.json`` and ``metrics.json`` come from the export."""
     info, folder = predictor.info, source.folder
-    promotion = read_json(folder, "version.json")
+    promotion = read_json(folder / "version.json")
     try:
         of_model = promotion["model_sha256"]
         described = ModelInfoBody(
@@ -162,7 +160,7 @@ def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
             train_drugs=info.train_drugs,
             train_targets=info.train_targets,
             known_targets=info.known_targets,
-            metrics=read_json(folder, "metrics.json")["candidate"],
+            metrics=read_json(folder / "metrics.json")["candidate"],
         )
     except KeyError as error:
         raise ModelError(
@@ -174,21 +172,3 @@ def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
             f"model here has {info.sha256}; export it anew with `dvc repro -f promote`"
         )
     return described
-
-
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Return a JSON object of the model folder.
-
-    Raises:
-        ModelError: it is missing, or no JSON object.
-    """
-    try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{folder / name} cannot be read ({error}); serve a folder that `dvc repro promote` "
-            "exported"
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{folder / name} holds no JSON object; run `dvc repro promote` anew")
-    return content

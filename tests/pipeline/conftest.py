@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tiny_repository import TinyRepository
+
+from tests.support.tiny_repository import TinyRepository
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_repository import TinyRepository
 
-from stages.dti.lifecycle.registry import aliased_version
-from stages.dti.lifecycle.tracking_store import configure
-from tests.unit.tracking_section import tracking_at
+from stages.dti.tracking.registry import aliased_version
+from stages.dti.tracking.store import configure
+from tests.support.tiny_repository import TinyRepository
+from tests.support.tracking_section import tracking_at
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tiny_repository import TinyRepository
+
+from tests.support.tiny_repository import TinyRepository
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
 BLOCK = re.compile(r"(?:<!-- (?P<note>.*?) -->\n)?```bash\n(?P<commands>.*?)```", re.DOTALL)

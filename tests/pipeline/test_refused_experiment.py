@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tiny_repository import TinyRepository
+
+from tests.support.tiny_repository import TinyRepository
 
 pytestmark = pytest.mark.slow
 

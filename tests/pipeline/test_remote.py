@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from object_store import BUCKET, object_store
-from tiny_repository import TinyRepository
+
+from tests.support.object_store import BUCKET, object_store
+from tests.support.tiny_repository import TinyRepository
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,7 @@ def make_repro(repository: TinyRepository) -> tuple[int, str]:
 
 def test_make_repro_without_a_remote_advises_none(tiny: TinyRepository) -> None:
     tiny.edit("conf/report/default.yaml", {"title": "Another"})
-    tiny.run("python", "-m", "stages.dti.compose")
+    tiny.run("python", "-m", "stages.dti", "compose")
     code, output = make_repro(tiny)
     assert code == 0, output
     assert "Running stage 'report'" in output

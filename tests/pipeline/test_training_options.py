@@ -7,7 +7,8 @@ import json
 import pandas as pd
 import pytest
 import yaml
-from tiny_repository import TinyRepository
+
+from tests.support.tiny_repository import TinyRepository
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from drugban_reference import reference_logits
-from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +18,10 @@ from stages.dti.features.store import (
     Scalers,
     TargetFeatures,
 )
-from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.support.drugban_sizes import drugban_of
+from tests.unit.drugban_reference import reference_logits
 
 CONFIG = drugban_of(
     graph_dim=8, graph_layers=2, residue_dim=6, cnn_filters=(8, 8),

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import dvc_lock
 import pytest
+
+from tests.structure import dvc_lock
 
 FILES = {
     "dvc.yaml": """

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from promotion_repository import Repository
-
     from stages.dti.config.tracking import TrackingConfig
+    from tests.support.promotion_repository import Repository
 
 
 @pytest.fixture(scope="module")
 def evaluate_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``evaluate`` reads."""
-    from evaluated_models import write_inputs
+    from tests.support.evaluated_models import write_inputs
 
     root = tmp_path_factory.mktemp("inputs")
     write_inputs(root)
@@ -31,9 +30,9 @@ def evaluate_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
     """The section ``tracking`` for a store of the file's own."""
-    from tracking_section import tracking_at
 
-    from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
+    from stages.dti.tracking.uri import URI_VARIABLE
+    from tests.support.tracking_section import tracking_at
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
@@ -43,7 +42,7 @@ def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfi
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``promote`` reads."""
-    from promotion_repository import write_pipeline
+    from tests.support.promotion_repository import write_pipeline
 
     root = tmp_path_factory.mktemp("pipeline")
     write_pipeline(root)
@@ -53,9 +52,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A registry without models, made once: its tables take a second or more."""
-    from tracking_section import tracking_at
 
-    from stages.dti.lifecycle.tracking_store import configure
+    from stages.dti.tracking.store import configure
+    from tests.support.tracking_section import tracking_at
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     configure(tracking_at(f"sqlite:///{path}"))
@@ -67,7 +66,7 @@ def repository(
     pipeline: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Repository:
     """A copy of the pipeline that a test may promote in."""
-    from promotion_repository import Repository
+    from tests.support.promotion_repository import Repository
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return Repository(Path(shutil.copytree(pipeline, tmp_path / "repository")), empty_store)
@@ -76,7 +75,7 @@ def repository(
 @pytest.fixture(scope="module")
 def screen_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``screen`` reads."""
-    from screened_model import write_library, write_promoted
+    from tests.support.screened_model import write_library, write_promoted
 
     root = tmp_path_factory.mktemp("inputs")
     write_promoted(root)
@@ -87,10 +86,9 @@ def screen_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def screen_outputs(screen_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``screen`` writes, the scores too."""
-    from screened_model import screen_section
-
     from stages.dti.paths import Paths
     from stages.screen import run
+    from tests.support.screened_model import screen_section
 
     root = tmp_path_factory.mktemp("outputs")
     run(Paths(screen_inputs, root), screen=screen_section(keep_scores=True))
@@ -100,7 +98,7 @@ def screen_outputs(screen_inputs: Path, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``report`` reads."""
-    from reported_results import write_results
+    from tests.support.reported_results import write_results
 
     root = tmp_path_factory.mktemp("results")
     write_results(root)

@@ -13,9 +13,6 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_fits import context_at, fitted, same_weights, small
-from prepared_tables import write_features, write_tables
-from sample_pairs import sample_pairs, take
 from sklearn.linear_model import LogisticRegression
 from test_train_stage import root as root
 from test_train_stage import start_train
@@ -44,6 +41,9 @@ from stages.dti.training.adaptation import (
 from stages.dti.training.domain import DomainAdaptation, domain_adaptation
 from stages.dti.training.export import load_training_data
 from stages.dti.training.fit import fit
+from tests.support.drugban_fits import context_at, fitted, same_weights, small
+from tests.support.prepared_tables import write_features, write_tables
+from tests.support.sample_pairs import sample_pairs, take
 
 CDAN = CdanConfig(name="cdan", start_epoch=1, weight=1.0, hidden_dim=16, learning_rate=1e-3)
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from drugban_fits import context_at, fitted, same_weights, small, trainer
-from sample_pairs import sample_pairs, take
 from torch import nn
 
 from stages.dti.errors import ConfigError
@@ -17,6 +15,8 @@ from stages.dti.features.store import PairData
 from stages.dti.training.averaging import MovingAverage
 from stages.dti.training.drugban import fit_drugban_snapshots
 from stages.dti.training.schedule import make_optimizer, make_schedule
+from tests.support.drugban_fits import context_at, fitted, same_weights, small, trainer
+from tests.support.sample_pairs import sample_pairs, take
 
 
 @pytest.fixture(scope="module")

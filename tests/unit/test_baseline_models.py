@@ -13,23 +13,23 @@ import numpy as np
 import pytest
 import yaml
 from rdkit import DataStructs
-from sample_pairs import alone, sample_pairs, take
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from stages.dti.chemistry.kmers import nearest_sequence_similarity
 from stages.dti.config.base import build
 from stages.dti.config.model import AnyModel, BaselinesConfig, ModelConfig
-from stages.dti.data.similarity import nearest_sequence_similarity
 from stages.dti.errors import ModelError
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import sequences_of, target_descriptor_names
 from stages.dti.models.base import FitContext, Model
-from stages.dti.models.gradient_boosting import GradientBoosting
-from stages.dti.models.logistic_regression import SCALED_LIMIT, WEIGHTS
-from stages.dti.models.nearest_neighbour import NearestNeighbour
-from stages.dti.models.pair_matrix import PairMatrix
+from stages.dti.models.classical.gradient_boosting import GradientBoosting
+from stages.dti.models.classical.logistic_regression import SCALED_LIMIT, WEIGHTS
+from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
+from stages.dti.models.classical.pair_matrix import PairMatrix
 from stages.dti.models.registry import load_model
 from stages.dti.training.classical import fit_classical
+from tests.support.sample_pairs import alone, sample_pairs, take
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # One thread: on a busy machine a team of them waits for its slowest at every small step.
@@ -229,7 +229,8 @@ def test_logistic_regression_is_the_same_bytes_whatever_the_processor(
 ) -> None:
     """Other kernels of the linear algebra sum in another order; here another process uses them."""
     code = (
-        "import sys; from pathlib import Path; from test_baseline_models import fit_model\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.unit.test_baseline_models import fit_model\n"
         "folder = Path(sys.argv[1])\n"
         "fit_model('logistic_regression', folder).save(folder)"
     )
@@ -237,7 +238,7 @@ def test_logistic_regression_is_the_same_bytes_whatever_the_processor(
         [sys.executable, "-c", code, str(tmp_path)],
         env=os.environ
         | {
-            "PYTHONPATH": os.pathsep.join([str(CONF.parent), str(Path(__file__).parent)]),
+            "PYTHONPATH": str(CONF.parent),
             "OPENBLAS_CORETYPE": kernel,
             "OPENBLAS_NUM_THREADS": "1",
         },

@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import worker_tasks
-from drugban_sizes import drugban_of
 from omegaconf import OmegaConf
-from prepared_tables import DEFAULTS, STANDARDISE, section, write_features, write_tables
-from sample_pairs import FEATURES, sample_pairs
 from torch.utils.flop_counter import FlopCounterMode
 
 from stages import benchmark
@@ -27,16 +23,25 @@ from stages.dti.benchmarking.measure import Variant, interleave
 from stages.dti.benchmarking.pictures import save_pictures
 from stages.dti.benchmarking.published import PaddedDrugBAN, padded_batch
 from stages.dti.benchmarking.sizes import NetworkSizes, published_network
-from stages.dti.compose import compose
 from stages.dti.config.base import build
 from stages.dti.config.benchmark import BenchmarkConfig, CaseName
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.features.drugs import featurize_drugs
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.paths import BENCHMARK, Paths
+from stages.dti.runtime.compose import compose
+from tests.support import worker_tasks
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import (
+    DEFAULTS,
+    STANDARDISE,
+    section,
+    write_features,
+    write_tables,
+)
+from tests.support.sample_pairs import FEATURES, sample_pairs
 
 NETWORK = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

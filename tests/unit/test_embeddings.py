@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from language_models import BERT_VOCABULARY, ESM_VOCABULARY, write_bert, write_esm
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from transformers import BertModel, EsmModel
@@ -20,6 +19,7 @@ from stages.dti.config.features import EmbeddingConfig, FeaturesConfig
 from stages.dti.errors import ConfigError, DtiError, ModelError
 from stages.dti.features.embeddings import embed_sequences, pin_embedding
 from stages.dti.features.targets import featurize_targets
+from tests.support.language_models import BERT_VOCABULARY, ESM_VOCABULARY, write_bert, write_esm
 
 LYSOZYME = "KVFGRCELAAAMKRHGLDNYRGYSLGNWVCAAKFESNFNTQATNRNTDGSTDYGILQINSRWWCNDGRTPGSRNLCNIPCSALLSS"
 UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"

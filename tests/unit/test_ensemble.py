@@ -11,16 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from drugban_sizes import drugban_of
 from numpy.typing import NDArray
-from prepared_tables import DEFAULTS
-from sample_pairs import alone, sample_pairs, take
 from scipy.special import expit, logit
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from stages.dti.compose import compose
 from stages.dti.config.base import build
 from stages.dti.config.model import EnsembleConfig, ModelConfig
 from stages.dti.config.trainer import TrainerConfig
@@ -30,8 +26,12 @@ from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.models.ensemble import COMBINATION, Combination, Ensemble
 from stages.dti.models.registry import load_model
 from stages.dti.paths import ROOT
+from stages.dti.runtime.compose import compose
 from stages.dti.training.ensemble import combine_on_validation, rank_line
 from stages.dti.training.fit import fit
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import DEFAULTS
+from tests.support.sample_pairs import alone, sample_pairs, take
 
 TRAIN, VALIDATION, TEST = slice(0, 450), slice(450, 540), slice(540, None)
 WAYS = ("mean", "rank_average", "stacked")

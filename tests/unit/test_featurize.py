@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from language_models import write_esm
 
 from stages.dti.config.features import EmbeddingConfig, FeaturesConfig, FeaturizeConfig
 from stages.dti.errors import DataError
@@ -18,6 +17,7 @@ from stages.dti.features.store import FeatureStore, Scaler
 from stages.dti.features.targets import featurize_targets
 from stages.dti.paths import CACHE, DRUGS, FEATURES, FEATURIZE_METRICS, SPLITS, TARGETS, Paths
 from stages.featurize import run
+from tests.support.language_models import write_esm
 
 CONFIG = FeaturesConfig(fingerprint_radius=2, fingerprint_bits=128, max_residues=30, kmer_bins=16)
 QUIET = FeaturizeConfig(export_csv=False)

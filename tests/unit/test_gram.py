@@ -8,8 +8,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from drugban_sizes import drugban_of
-from sample_pairs import FEATURES, sample_pairs
 
 from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.features.store import PairData
@@ -18,6 +16,8 @@ from stages.dti.models.drugban import gram
 from stages.dti.models.drugban.matrix import FEW_TARGETS
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from tests.support.drugban_sizes import drugban_of
+from tests.support.sample_pairs import FEATURES, sample_pairs
 
 
 @pytest.fixture(scope="module")

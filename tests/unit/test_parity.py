@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drugban_sizes import drugban_of
 from omegaconf import OmegaConf
-from prepared_tables import section, write_features, write_tables
 
 from stages.dti.benchmarking.agreement import Screened, overlap, shared_top
 from stages.dti.benchmarking.inputs import Inputs
@@ -28,14 +26,16 @@ from stages.dti.benchmarking.parity import (
 from stages.dti.benchmarking.published import PaddedDrugBAN
 from stages.dti.benchmarking.sizes import NetworkSizes
 from stages.dti.benchmarking.tables import parity_markdown
-from stages.dti.compose import compose
 from stages.dti.config.base import build
 from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.models.base import Precision
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import Paths
+from stages.dti.runtime.compose import compose
 from stages.dti.training.export import load_training_data
+from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import section, write_features, write_tables
 
 NETWORK = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

@@ -6,11 +6,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from prepared_tables import STANDARDISE
 from rdkit import Chem
-from sample_texts import CARBON_TETRACHLORIDE, DRUGS, SEQUENCES, random
 
-from stages.dti.data.standardise import standardise_smiles
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.evaluation.perturbations import (
     NotPossibleError,
     add_methyl,
@@ -22,6 +20,8 @@ from stages.dti.evaluation.perturbations import (
     shuffle_sequence,
     substitute_residues,
 )
+from tests.support.prepared_tables import STANDARDISE
+from tests.support.sample_texts import CARBON_TETRACHLORIDE, DRUGS, SEQUENCES, random
 
 TINY = "C"
 

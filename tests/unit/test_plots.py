@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 import vl_convert
 import yaml
-from dvc_repository import Repository
 
 from stages.dti.paths import EVALUATION_PLOTS, ROOT, TRAINING_CURVES
 from stages.dti.training.curves import LearningCurves
+from tests.support.dvc_repository import Repository
 
 EPOCHS = 24  # as text, 10 comes before 2
 

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drugban_fits import context_at, fitted, same_weights, small, trainer
 from safetensors.torch import load_file, save_file
-from sample_pairs import sample_pairs, take
 from torch import Tensor
 
 from stages.dti.config.adaptation import CdanConfig
 from stages.dti.features.store import PairData
-from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.ops import RowBatchNorm
 from stages.dti.training.domain import DomainAdaptation
 from stages.dti.training.lightning_module import DrugBANModule, Step
 from stages.dti.training.processes import Process, together
@@ -27,6 +25,8 @@ from stages.dti.training.synchronised import (
     shared_batch,
     synchronise,
 )
+from tests.support.drugban_fits import context_at, fitted, same_weights, small, trainer
+from tests.support.sample_pairs import sample_pairs, take
 
 CDAN = CdanConfig(name="cdan", start_epoch=1, weight=1.0, hidden_dim=16, learning_rate=1e-3)
 ODD = slice(0, 67)

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from drugban_reference import reference_logits
-from drugban_sizes import drugban_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_pairs import FEATURES
 
 from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.benchmarking.published import (
@@ -25,8 +22,10 @@ from stages.dti.errors import DataError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.support.drugban_sizes import drugban_of
+from tests.support.sample_pairs import FEATURES
+from tests.unit.drugban_reference import reference_logits
 
 CONFIG = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),

@@ -6,13 +6,12 @@ import re
 
 import pandas as pd
 import pytest
-from prepared_tables import STANDARDISE
 
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import CheckTables
-from stages.dti.data.checks import Check, all_checks
-from stages.dti.data.expectations import CheckResult
-from stages.dti.data.quality import (
+from stages.dti.data.validation.check_tables import CheckTables
+from stages.dti.data.validation.checks import Check, all_checks
+from stages.dti.data.validation.expectations import CheckResult
+from stages.dti.data.validation.quality import (
     Quality,
     describe_failure,
     document,
@@ -20,9 +19,9 @@ from stages.dti.data.quality import (
     metrics,
     quality_score,
 )
-from stages.dti.reporting.validation.page import validation_page
+from stages.dti.reporting.validation_page import validation_page
+from tests.support.prepared_tables import STANDARDISE
 
-LIMITS = STANDARDISE
 CONFIG = ValidateConfig(
     on_failure="fail",
     min_quality_score=90,
@@ -42,7 +41,7 @@ CONFIG = ValidateConfig(
 
 
 def share(name: str, failing: int, rows: int = 1000) -> CheckResult:
-    check = next(check for check in all_checks(CONFIG, LIMITS) if check.name == name)
+    check = next(check for check in all_checks(CONFIG, STANDARDISE) if check.name == name)
     observed = (rows - failing) / rows
     assert check.low is not None
     example: dict[str, str | int | float | None] = {"source": "s", "found": "<b>bad</b>"}
@@ -51,7 +50,7 @@ def share(name: str, failing: int, rows: int = 1000) -> CheckResult:
 
 
 def count(name: str, observed: float) -> CheckResult:
-    check = next(check for check in all_checks(CONFIG, LIMITS) if check.name == name)
+    check = next(check for check in all_checks(CONFIG, STANDARDISE) if check.name == name)
     passed = (check.low or 0) <= observed <= (check.high or float("inf"))
     return CheckResult(check, passed, observed)
 
@@ -131,7 +130,7 @@ def test_failures_say_what_was_found_and_what_is_allowed() -> None:
     assert describe_failure(count("label_balance", 0.95)).endswith(
         "found 0.95, expected at least 0.1 and at most 0.9"
     )
-    check: Check = all_checks(CONFIG, LIMITS)[1]
+    check: Check = all_checks(CONFIG, STANDARDISE)[1]
     assert describe_failure(CheckResult(check, False, None, 0, 0)).endswith(
         "there is nothing to check"
     )

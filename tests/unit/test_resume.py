@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from drugban_fits import context_at, fitted, same_weights
-from sample_pairs import sample_pairs, take
 
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
 from stages.dti.training.loop import STATE_FILE
 from stages.dti.training.state import load_state, save_state
+from tests.support.drugban_fits import context_at, fitted, same_weights
+from tests.support.sample_pairs import sample_pairs, take
 
 EPOCHS = 4
 

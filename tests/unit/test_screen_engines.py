@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from screened_model import screen_section
-from written_files import files_below
 
 from stages.dti.errors import ConfigError
 from stages.dti.paths import PROMOTED, ROOT, SCREENING, Paths
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
 from stages.dti.screening import ray_engine
 from stages.dti.screening.chunks import Chunk
 from stages.dti.screening.job import Job, score_locally
 from stages.screen import run
+from tests.support.screened_model import screen_section
+from tests.support.written_files import files_below
 
 
 class Stopped(Exception):
@@ -85,7 +85,7 @@ def test_chunks_of_another_screen_are_not_taken(
 KILLED = """
 import os, signal
 from pathlib import Path
-from screened_model import screen_section
+from tests.support.screened_model import screen_section
 from stages.dti.paths import Paths
 from stages.dti.screening import job
 from stages.screen import run
@@ -112,7 +112,7 @@ def test_a_killed_process_goes_on_where_it_stopped(
     killed = subprocess.run(
         [sys.executable, "-c", KILLED.format(inputs=str(screen_inputs), outputs=str(tmp_path))],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         check=False,
         capture_output=True,
     )

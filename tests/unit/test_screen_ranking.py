@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drugban_sizes import drugban_of
 from numpy.typing import NDArray
-from screened_model import NOT_DRUGS, write_promoted
 
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
@@ -21,9 +19,11 @@ from stages.dti.models.base import Model, Precision
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE
-from stages.dti.prediction import Pair, Target
-from stages.dti.predictor import Predictor
-from stages.dti.screening.ranking import MARGIN, best_first, is_certain
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.ranking import MARGIN, best_first, is_certain
+from stages.dti.prediction.types import Pair, Target
+from tests.support.drugban_sizes import drugban_of
+from tests.support.screened_model import NOT_DRUGS, write_promoted
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from stages.dti.config.split import SplitConfig
 from stages.dti.errors import ConfigError, DataError, LeakageError
 from stages.dti.paths import DRUGS, INTERACTIONS, LEAKAGE, ROOT, SPLITS, TARGETS, Paths
 from stages.split import run
-from tests.split_tables import KINDS, Tables, config, sample
+from tests.support.split_tables import KINDS, Tables, config, sample
 
 
 def prepared(root: Path, whole: Tables) -> Paths:

@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from drugban_fits import small, trainer
 from lightning_fabric import Fabric
-from sample_pairs import sample_pairs, take
 
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.masked import RowBatchNorm
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from stages.dti.models.drugban.ops import RowBatchNorm
 from stages.dti.training import loop
 from stages.dti.training.averaging import renew_statistics
 from stages.dti.training.job import Job
 from stages.dti.training.lightning_module import DrugBANModule
 from stages.dti.training.processes import Process
+from tests.support.drugban_fits import small, trainer
+from tests.support.sample_pairs import sample_pairs, take
 
 METRICS = ("val_auroc", "val_loss")
 

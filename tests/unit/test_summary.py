@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc_repository import COLUMNS, Repository
 from omegaconf import OmegaConf
-from reported_results import report
 
-from stages.dti.compose import compose
 from stages.dti.paths import DECISION, METRICS, ROOT, SUMMARY
 from stages.dti.reporting.summary import summary, write_summary
+from stages.dti.runtime.compose import compose
+from tests.support.dvc_repository import COLUMNS, Repository
+from tests.support.reported_results import report
 
 
 def interval(value: float) -> dict[str, float]:

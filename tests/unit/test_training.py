@@ -9,17 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from drugban_sizes import drugban_of
-from sample_pairs import sample_pairs, take
 from sklearn.metrics import roc_auc_score
 
-from stages.dti.compose import compose
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
 from stages.dti.models.drugban.network import Classifier
+from stages.dti.runtime.compose import compose
 from stages.dti.training.curves import LearningCurve, LearningCurves
 from stages.dti.training.drugban import fit_drugban, precision_here
+from tests.support.drugban_sizes import drugban_of
+from tests.support.sample_pairs import sample_pairs, take
 
 SMALL = drugban_of(
     graph_dim=16, graph_layers=2, residue_dim=8, cnn_filters=(16, 16),

@@ -12,18 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from promotion_repository import DEV, PROMOTE, REGISTERED, Repository, propose, read
-from written_files import files_below
 
-from stages.dti.atomic import write_json
+from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.errors import DtiError, PromotionError
+from stages.dti.files import write_json
 from stages.dti.lifecycle import transitions
 from stages.dti.lifecycle.record import MEASURED_ON
-from stages.dti.lifecycle.registry import find_version
 from stages.dti.lifecycle.transitions import follow_candidate, name_first, promote_committed
-from stages.dti.model_files import verify_folder
 from stages.dti.paths import CANDIDATE, DECISION, METRICS, PRODUCTION, PROMOTED
+from stages.dti.tracking.registry import find_version
+from tests.support.promotion_repository import DEV, PROMOTE, REGISTERED, Repository, propose, read
+from tests.support.written_files import files_below
 
 TOLERANT = PROMOTE.model_copy(update={"max_loss_to_previous": 0.5})
 PROD = EnvironmentConfig(name="prod", alias="production", promotion="refuse")
@@ -379,7 +379,7 @@ def test_first_names_production_beside_a_refused_candidate(committed: Committed)
 
 def test_the_command_exits_1_with_the_reason(committed: Committed) -> None:
     script = (
-        "import sys; from pathlib import Path; from stages.dti import promote; "
+        "import sys; from pathlib import Path; from stages.dti.commands import promote; "
         "promote.ROOT = Path(sys.argv[1]); promote.PARAMS = promote.ROOT / 'params.yaml'; "
         "sys.exit(promote.main(sys.argv[2:]))"
     )

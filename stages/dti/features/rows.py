@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ _OFFSETS = {
 
 def one_row(features: Features, row: int) -> Features:
     """Return a copy of the features of one drug or target, which keeps no other's alive."""
-    parts = {}
+    parts: dict[str, Any] = {}
     for field in fields(features):
         values = getattr(features, field.name)
         if field.name in _OFFSETS:
@@ -36,7 +37,7 @@ def one_row(features: Features, row: int) -> Features:
 
 def join(several: Sequence[Features]) -> Features:
     """Return one table of at least one others' rows, in order."""
-    parts = {}
+    parts: dict[str, Any] = {}
     for field in fields(several[0]):
         arrays = [getattr(features, field.name) for features in several]
         if field.name in _OFFSETS.values():

@@ -23,12 +23,12 @@ from serve.inference.golden import check_golden
 from serve.inference.scorer import Scorer
 from serve.inference.source import Source
 from serve.settings import load_settings
+from stages.dti.artifacts.export import EXPORTED
+from stages.dti.artifacts.model_files import seal_export
 from stages.dti.config.serve import ServeConfig
-from stages.dti.errors import ModelError
-from stages.dti.lifecycle.export import EXPORTED
-from stages.dti.model_files import seal_export
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.errors import DtiError
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
@@ -176,7 +176,7 @@ def test_unreadable_golden_predictions(
 ) -> None:
     if content is not None:
         (tmp_path / "golden.json").write_text(content)
-    with pytest.raises(ModelError, match=r"golden\.json"):
+    with pytest.raises(DtiError, match=r"golden\.json"):
         check_golden(Predictor.load(model_folder), tmp_path)
 
 
@@ -185,9 +185,9 @@ def test_unreadable_golden_predictions(
     [
         ("version.json", "{}", "lacks 'model_sha256'"),
         ("version.json", '{"model_sha256": "ab"}', "of another model"),
-        ("version.json", "[]", "no JSON object"),
+        ("version.json", "[]", "a JSON object is wanted"),
         ("metrics.json", "{", "cannot be read"),
-        ("metrics.json", None, "metrics.json cannot be read.*exported"),
+        ("metrics.json", None, "metrics.json cannot be read.*dvc repro"),
     ],
 )
 def test_folder_that_was_not_exported(
@@ -203,7 +203,7 @@ def test_folder_that_was_not_exported(
     if content is not None:
         (folder / name).write_text(content)
     seal_export(folder, [file for file in EXPORTED if (folder / file).exists()])
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(DtiError, match=message):
         Scorer.load(Source(folder))
 
 

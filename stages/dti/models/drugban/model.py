@@ -17,8 +17,8 @@ from torch import Tensor
 
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
-from stages.dti.models.base import Encodings, Model, Precision
-from stages.dti.models.drugban.encoders.build import Widths
+from stages.dti.models.base import Encodings, Precision, SingleModel
+from stages.dti.models.drugban.encoders import Widths
 from stages.dti.models.drugban.interaction import Joiner
 from stages.dti.models.drugban.matrix import score_matrix
 from stages.dti.models.drugban.network import DrugBANNetwork
@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class DrugBAN(Model):
+class DrugBAN(SingleModel):
     """A trained DrugBAN; always scores in float32 and in eval mode."""
 
     def __init__(self, network: DrugBANNetwork) -> None:
