@@ -30,7 +30,7 @@ from stages.dti.prediction.matrix import ScoreMatrix, score_matrix
 from stages.dti.prediction.ranking import best_rows
 from stages.dti.prediction.types import ModelInfo, Pair, Prediction, Ranked, Target
 
-_TARGETS_AT_ONCE = 32
+_TARGETS_AT_ONCE = 8
 """Encoded and held together: of 1,200 residues each, DrugBAN's take 4 to 7 MB."""
 
 _BESIDE_LOADING = 5_000
