@@ -68,11 +68,9 @@ CONFIG = ValidateConfig(
     max_label_conflict_fraction=0.05,
     min_positive_fraction=0.1,
     max_positive_fraction=0.9,
-    min_residues=20,
-    max_residues=100,
-    max_smiles_length=200,
 )
-NAMES = [check.name for check in all_checks(CONFIG)]
+LIMITS = STANDARDISE.model_copy(update={"max_residues": 100, "max_smiles_characters": 200})
+NAMES = [check.name for check in all_checks(CONFIG, LIMITS)]
 
 
 def good_records() -> pd.DataFrame:
@@ -133,7 +131,7 @@ def broken_records() -> pd.DataFrame:
 
 
 def run(records: pd.DataFrame, config: ValidateConfig) -> dict[str, CheckResult]:
-    results = run_checks(make_tables(records, DATASET, config, STANDARDISE), all_checks(config))
+    results = run_checks(make_tables(records, DATASET, LIMITS), all_checks(config, LIMITS))
     return {result.check.name: result for result in results}
 
 
@@ -170,7 +168,7 @@ def test_counts_and_shares(good: dict[str, CheckResult]) -> None:
 
 FAILING = {
     "smiles_present": (1, None),
-    "smiles_parses": (1, "SMILES syntax error"),
+    "smiles_parses": (2, "SMILES syntax error"),
     "smiles_length": (1, 300),
     "sequence_present": (1, None),
     "sequence_alphabet": (1, "'1' at residue 4"),
@@ -179,7 +177,7 @@ FAILING = {
     "structures_present": (2, "no SMILES"),
     "measurement_valid": (3, "affinity strong: not a number"),
     "relation_known": (1, "about"),
-    "rows_usable": (9, "no SMILES"),
+    "rows_usable": (10, "no SMILES"),
     "pairs_unique": (2, "repeats measured, pairs.csv row 10"),
     "labels_agree": (2, "label 1, elsewhere the other"),
 }
@@ -205,7 +203,7 @@ def test_a_row_that_its_form_rules_out_is_only_unusable() -> None:
     records.loc[0, "smiles"] = None
     records.loc[0, "affinity"] = np.nan
     records.loc[0, "refusal"] = "multichain_target"
-    table = make_tables(records, DATASET, CONFIG, STANDARDISE).interactions
+    table = make_tables(records, DATASET, LIMITS).interactions
     assert table.loc[0, "usable"] == "multichain_target"
     assert table.loc[0, ["structures", "measurement", "label"]].isna().all()
     assert (table.loc[1:, "usable"] == "ok").all()
@@ -213,8 +211,8 @@ def test_a_row_that_its_form_rules_out_is_only_unusable() -> None:
 
 def test_a_check_with_nothing_to_check_fails() -> None:
     records = good_records().assign(smiles=None)
-    checks: list[Check] = [check for check in all_checks(CONFIG) if check.suite == "drugs"]
-    results = run_checks(make_tables(records, DATASET, CONFIG, STANDARDISE), checks)
+    checks: list[Check] = [check for check in all_checks(CONFIG, LIMITS) if check.suite == "drugs"]
+    results = run_checks(make_tables(records, DATASET, LIMITS), checks)
     parses = next(result for result in results if result.check.name == "smiles_parses")
     assert not parses.passed
     assert parses.observed is None
@@ -222,14 +220,14 @@ def test_a_check_with_nothing_to_check_fails() -> None:
 
 
 def test_a_check_that_cannot_run_is_an_error() -> None:
-    check = replace(all_checks(CONFIG)[0], column="no_such_column")
+    check = replace(all_checks(CONFIG, LIMITS)[0], column="no_such_column")
     with pytest.raises(RuntimeError, match="smiles_present"):
-        run_checks(make_tables(good_records(), DATASET, CONFIG, STANDARDISE), [check])
+        run_checks(make_tables(good_records(), DATASET, LIMITS), [check])
 
 
 def test_records_are_left_as_they_were() -> None:
     records = broken_records()
-    make_tables(records, DATASET, CONFIG, STANDARDISE)
+    make_tables(records, DATASET, LIMITS)
     pd.testing.assert_frame_equal(records, broken_records())
 
 
@@ -241,6 +239,6 @@ def test_each_different_structure_is_parsed_once(monkeypatch: pytest.MonkeyPatch
         return parse_smiles(smiles, config)
 
     monkeypatch.setattr("stages.dti.data.validation.check_tables.parse_smiles", parse)
-    make_tables(good_records(), DATASET, CONFIG, STANDARDISE)
+    make_tables(good_records(), DATASET, LIMITS)
     assert sorted(parsed) == sorted(set(parsed))
     assert len(parsed) == 8

@@ -27,7 +27,7 @@ from tests.support.screened_model import NOT_DRUGS, write_promoted
 SMILES: list[str] = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=20)["smiles"].tolist()
 
 RANK = """
-import dataclasses, json, sys
+import json, sys
 from pathlib import Path
 from stages.dti.prediction.types import Target
 from stages.dti.prediction.predictor import Predictor
@@ -35,7 +35,8 @@ folder, target, smiles = json.loads(sys.stdin.read())
 imported = [name for name in ("torch", "scipy", "sklearn") if name in sys.modules]
 predictor, library = Predictor.load_with_library(Path(folder), smiles)
 found = predictor.rank(library, Target(target_id=target), 5)
-print(json.dumps([imported, [dataclasses.asdict(row) for row in found]]))
+rows = [[row.rank, row.position, row.prediction.model_dump()] for row in found]
+print(json.dumps([imported, rows]))
 """
 
 
@@ -121,8 +122,8 @@ def test_a_model_and_a_library_made_ready_at_once_rank_as_one_after_the_other(
     imported, found = json.loads(done.stdout)
     assert imported == [], "the drugs wait for what only the model needs"
     wanted = predictor.rank(library, Target(target_id=target_id), 5)
-    assert [row["position"] for row in found] == [row.position for row in wanted]
-    assert [row["prediction"] for row in found] == [vars(row.prediction) for row in wanted]
+    assert [found_row[:2] for found_row in found] == [[row.rank, row.position] for row in wanted]
+    assert [found_row[2] for found_row in found] == [row.prediction.model_dump() for row in wanted]
 
 
 def test_where_torch_runs_already_no_process_is_forked(

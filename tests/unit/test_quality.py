@@ -20,6 +20,7 @@ from stages.dti.data.validation.quality import (
     quality_score,
 )
 from stages.dti.reporting.validation_page import validation_page
+from tests.support.prepared_tables import STANDARDISE
 
 CONFIG = ValidateConfig(
     on_failure="fail",
@@ -36,14 +37,11 @@ CONFIG = ValidateConfig(
     max_label_conflict_fraction=0.1,
     min_positive_fraction=0.1,
     max_positive_fraction=0.9,
-    min_residues=20,
-    max_residues=100,
-    max_smiles_length=200,
 )
 
 
 def share(name: str, failing: int, rows: int = 1000) -> CheckResult:
-    check = next(check for check in all_checks(CONFIG) if check.name == name)
+    check = next(check for check in all_checks(CONFIG, STANDARDISE) if check.name == name)
     observed = (rows - failing) / rows
     assert check.low is not None
     example: dict[str, str | int | float | None] = {"source": "s", "found": "<b>bad</b>"}
@@ -52,7 +50,7 @@ def share(name: str, failing: int, rows: int = 1000) -> CheckResult:
 
 
 def count(name: str, observed: float) -> CheckResult:
-    check = next(check for check in all_checks(CONFIG) if check.name == name)
+    check = next(check for check in all_checks(CONFIG, STANDARDISE) if check.name == name)
     passed = (check.low or 0) <= observed <= (check.high or float("inf"))
     return CheckResult(check, passed, observed)
 
@@ -132,7 +130,7 @@ def test_failures_say_what_was_found_and_what_is_allowed() -> None:
     assert describe_failure(count("label_balance", 0.95)).endswith(
         "found 0.95, expected at least 0.1 and at most 0.9"
     )
-    check: Check = all_checks(CONFIG)[1]
+    check: Check = all_checks(CONFIG, STANDARDISE)[1]
     assert describe_failure(CheckResult(check, False, None, 0, 0)).endswith(
         "there is nothing to check"
     )

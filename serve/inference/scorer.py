@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from serve.model_source import Source
-from serve.schemas import (
+from serve.http.schemas import (
     NO_TEXT,
     DrugTargetPair,
     KnownTarget,
+    KnownTargets,
     ModelInfoBody,
     PredictAnswer,
     PredictionRow,
@@ -20,9 +17,10 @@ from serve.schemas import (
     PredictRequest,
     TargetInfo,
 )
+from serve.inference.source import Source
 from stages.dti.artifacts.export import SHORT
-from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
+from stages.dti.files import read_json
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair, Prediction
 
@@ -36,23 +34,20 @@ class Scorer:
         model_info: what /model/info says.
     """
 
-    def __init__(
-        self, predictor: Predictor, model_info: ModelInfoBody, config: ServeConfig
-    ) -> None:
+    def __init__(self, predictor: Predictor, model_info: ModelInfoBody) -> None:
         self.predictor = predictor
         self.model_info = model_info
-        self._config = config
         self._known = predictor.known_targets
 
     @classmethod
-    def load(cls, source: Source, config: ServeConfig) -> Scorer:
+    def load(cls, source: Source) -> Scorer:
         """Load an exported model.
 
         Raises:
-            ModelError: the folder holds no model, or an incomplete one.
+            DtiError: the folder holds no model, or an incomplete one.
         """
         predictor = Predictor.load(source.folder)
-        return cls(predictor, describe(predictor, source), config)
+        return cls(predictor, describe(predictor, source))
 
     def answer(self, requests: Sequence[PredictRequest]) -> list[PredictAnswer]:
         """Return one answer per request, in order; all pairs are scored in one call."""
@@ -70,7 +65,7 @@ class Scorer:
         return answers
 
     def _predict(self, pairs: Sequence[DrugTargetPair]) -> list[Prediction]:
-        """Return one prediction per pair; only pairs within the limits reach the Predictor."""
+        """Return one prediction per pair; only pairs of real text reach the Predictor."""
         predictions: list[Prediction | None] = []
         accepted = []
         for pair in pairs:
@@ -82,17 +77,18 @@ class Scorer:
         scored = iter(self.predictor.predict(accepted))
         return [next(scored) if known is None else known for known in predictions]
 
-    def targets(self) -> list[KnownTarget]:
+    def targets(self) -> KnownTargets:
         """Return what /model/targets says."""
-        rows = self._known.table.to_dict("records")
-        return [
-            KnownTarget(
-                residues=len(row["sequence"]),
-                in_train=row["in_train"],
-                **{field: row[field] or None for field in _TARGET_FACTS},
-            )
-            for row in rows
-        ]
+        return KnownTargets(
+            targets=[
+                KnownTarget(
+                    residues=len(row["sequence"]),
+                    in_train=row["in_train"],
+                    **{field: row[field] or None for field in _TARGET_FACTS},
+                )
+                for row in self._known.table.to_dict("records")
+            ]
+        )
 
     def _accept(self, pair: DrugTargetPair) -> Pair:
         given = {**pair.drug.model_dump(), **pair.target.model_dump()}
@@ -101,20 +97,8 @@ class Scorer:
             raise InvalidInputError(
                 f"{broken[0]} is no Unicode text: it holds a lone surrogate, or U+FFFD in its place"
             )
-        if len(pair.drug.smiles) > self._config.max_smiles_length:
-            raise InvalidInputError(
-                f"the SMILES has {len(pair.drug.smiles)} characters; "
-                f"the server takes {self._config.max_smiles_length}"
-            )
-        sequence = pair.target.sequence
-        if sequence is None:
-            return Pair(smiles=pair.drug.smiles, target_id=self._target_id(pair.target))
-        if len(sequence) > self._config.max_sequence_length:
-            raise InvalidInputError(
-                f"the sequence has {len(sequence)} characters; "
-                f"the server takes {self._config.max_sequence_length}"
-            )
-        return Pair(smiles=pair.drug.smiles, sequence=sequence)
+        target_id = None if pair.target.sequence is not None else self._target_id(pair.target)
+        return Pair(pair.drug.smiles, pair.target.sequence, target_id)
 
     def _target_id(self, target: TargetInfo) -> str | None:
         """Return the name that the model knows; if it knows none of them, the first one given."""
@@ -131,31 +115,18 @@ class Scorer:
     def _row(
         self, pair: DrugTargetPair, prediction: Prediction, *, confidence: bool
     ) -> PredictionRow:
+        drug, target = pair.drug, pair.target
+        said = prediction.model_dump() | {
+            "drug_name": drug.drug_name or prediction.drug_name,
+            "target_name": target.target_name or prediction.target_name,
+        }
         return PredictionRow(
-            status=prediction.status,
-            reason=prediction.reason,
-            drug_id=pair.drug.drug_id,
-            drug_name=pair.drug.drug_name or prediction.drug_name,
-            smiles=prediction.smiles,
-            target_id=pair.target.target_id or pair.target.uniprot_id,
-            known_target_id=prediction.target_id,
-            target_name=pair.target.target_name or prediction.target_name,
-            interaction=prediction.interacts,
-            probability=prediction.probability,
-            threshold=prediction.threshold,
+            drug_id=drug.drug_id,
+            target_id=target.target_id or target.uniprot_id,
             confidence=_confidence(prediction) if confidence else None,
-            score=prediction.score,
-            nearest_train_drug_similarity=prediction.drug_similarity,
-            nearest_train_target_similarity=prediction.target_similarity,
-            drug_seen=prediction.drug_seen,
-            target_seen=prediction.target_seen,
-            pair_seen=prediction.pair_seen,
-            prediction_set=prediction.prediction_set,
-            domain_distance=prediction.domain_distance,
-            in_domain=prediction.in_domain,
-            spread=prediction.spread,
             model_name=self.model_info.name,
             model_version=self.model_info.version,
+            **said,
         )
 
 
@@ -169,7 +140,7 @@ def _confidence(prediction: Prediction) -> float | None:
 def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
     """Return what /model/info says; ``version.json`` and ``metrics.json`` come from the export."""
     info, folder = predictor.info, source.folder
-    promotion = read_json(folder, "version.json")
+    promotion = read_json(folder / "version.json")
     try:
         of_model = promotion["model_sha256"]
         described = ModelInfoBody(
@@ -189,7 +160,7 @@ def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
             train_drugs=info.train_drugs,
             train_targets=info.train_targets,
             known_targets=info.known_targets,
-            metrics=read_json(folder, "metrics.json")["candidate"],
+            metrics=read_json(folder / "metrics.json")["candidate"],
         )
     except KeyError as error:
         raise ModelError(
@@ -201,21 +172,3 @@ def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
             f"model here has {info.sha256}; export it anew with `dvc repro -f promote`"
         )
     return described
-
-
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """Return a JSON object of the model folder.
-
-    Raises:
-        ModelError: it is missing, or no JSON object.
-    """
-    try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{folder / name} cannot be read ({error}); serve a folder that `dvc repro promote` "
-            "exported"
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{folder / name} holds no JSON object; run `dvc repro promote` anew")
-    return content

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-from serve.api import PredictionAPI
-from serve.golden import check_golden
-from serve.model_source import Source
-from serve.schemas import (
+from serve.http.schemas import (
     DrugInfo,
     DrugTargetPair,
     PredictionRow,
@@ -21,12 +18,15 @@ from serve.schemas import (
     PredictSeveral,
     TargetInfo,
 )
-from serve.scoring import Scorer
+from serve.inference.api import PredictionAPI
+from serve.inference.golden import check_golden
+from serve.inference.scorer import Scorer
+from serve.inference.source import Source
 from serve.settings import load_settings
 from stages.dti.artifacts.export import EXPORTED
 from stages.dti.artifacts.model_files import seal_export
 from stages.dti.config.serve import ServeConfig
-from stages.dti.errors import ModelError
+from stages.dti.errors import DtiError
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
 
@@ -39,8 +39,8 @@ def config() -> ServeConfig:
 
 
 @pytest.fixture(scope="module")
-def scorer(model_folder: Path, config: ServeConfig) -> Scorer:
-    return Scorer.load(Source(model_folder), config)
+def scorer(model_folder: Path) -> Scorer:
+    return Scorer.load(Source(model_folder))
 
 
 def known(scorer: Scorer, row: int) -> str:
@@ -78,12 +78,13 @@ def test_joined_requests_are_answered_as_alone(scorer: Scorer) -> None:
     assert [row.status for row in joined[1].predictions] == ["invalid", "ok"]
 
 
-def test_limits_make_a_row_invalid(scorer: Scorer, config: ServeConfig) -> None:
-    row = row_of(scorer, one("C" * (config.max_smiles_length + 1), target_id=known(scorer, 0)))
+def test_limits_are_those_of_the_model(scorer: Scorer) -> None:
+    limits = scorer.predictor.content.standardise
+    row = row_of(scorer, one("C" * (limits.max_smiles_characters + 1), target_id=known(scorer, 0)))
     assert row.status == "invalid"
-    assert row.reason == "the SMILES has 2001 characters; the server takes 2000"
-    row = row_of(scorer, one(ASPIRIN, sequence="M" * (config.max_sequence_length + 1)))
-    assert row.reason == "the sequence has 40001 characters; the server takes 40000"
+    assert row.reason == "the SMILES has 4001 characters, more than 4000"
+    row = row_of(scorer, one(ASPIRIN, sequence="M" * (limits.max_residues + 1)))
+    assert row.reason == "40001 residues, more than 40000"
 
 
 @pytest.mark.parametrize(
@@ -175,7 +176,7 @@ def test_unreadable_golden_predictions(
 ) -> None:
     if content is not None:
         (tmp_path / "golden.json").write_text(content)
-    with pytest.raises(ModelError, match=r"golden\.json"):
+    with pytest.raises(DtiError, match=r"golden\.json"):
         check_golden(Predictor.load(model_folder), tmp_path)
 
 
@@ -184,14 +185,13 @@ def test_unreadable_golden_predictions(
     [
         ("version.json", "{}", "lacks 'model_sha256'"),
         ("version.json", '{"model_sha256": "ab"}', "of another model"),
-        ("version.json", "[]", "no JSON object"),
+        ("version.json", "[]", "a JSON object is wanted"),
         ("metrics.json", "{", "cannot be read"),
-        ("metrics.json", None, "metrics.json cannot be read.*exported"),
+        ("metrics.json", None, "metrics.json cannot be read.*dvc repro"),
     ],
 )
 def test_folder_that_was_not_exported(
     model_folder: Path,
-    config: ServeConfig,
     tmp_path: Path,
     name: str,
     content: str | None,
@@ -203,8 +203,8 @@ def test_folder_that_was_not_exported(
     if content is not None:
         (folder / name).write_text(content)
     seal_export(folder, [file for file in EXPORTED if (folder / file).exists()])
-    with pytest.raises(ModelError, match=message):
-        Scorer.load(Source(folder), config)
+    with pytest.raises(DtiError, match=message):
+        Scorer.load(Source(folder))
 
 
 def test_a_target_by_its_gene_symbol(scorer: Scorer) -> None:
@@ -236,7 +236,7 @@ def test_names_are_those_given_else_those_that_the_model_knows(scorer: Scorer) -
 
 
 def test_targets_are_listed(scorer: Scorer) -> None:
-    listed = scorer.targets()
+    listed = scorer.targets().targets
     table = scorer.predictor.known_targets.table
     assert [target.target_id for target in listed] == table["target_id"].tolist()
     assert [target.target_name for target in listed] == table["target_name"].tolist()

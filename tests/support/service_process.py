@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from stages.dti.paths import ROOT
 
 START_LIMIT_S = 120
 STOP_LIMIT_S = 60
+SERVE = (sys.executable, "-m", "serve")
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(folder: Path, log: Path, *overrides: str) -> Iterator[Service]:
-    """Start ``python -m serve`` on a free port; afterwards nothing of it is left, whatever came."""
+def running(
+    folder: Path, log: Path, *overrides: str, command: Sequence[str] = SERVE
+) -> Iterator[Service]:
+    """Start the service on a free port; afterwards nothing of it is left, whatever came."""
     port = free_port()
     environment = os.environ | {"MODEL_PATH": str(folder), "PORT": str(port), "LOG_LEVEL": "INFO"}
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serve", *overrides],
+            [*command, *overrides],
             cwd=ROOT,
-            env=environment,
+            env=environment | {"PYTHONPATH": str(ROOT)},
             stdout=stream,
             stderr=subprocess.STDOUT,
             text=True,

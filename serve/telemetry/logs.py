@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import QueueHandler, QueueListener
+from queue import SimpleQueue
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +28,24 @@ def configure_logging(level: str) -> None:
     litserve.setLevel(logging.NOTSET)
     litserve.propagate = True
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+@contextmanager
+def logging_in_a_thread() -> Iterator[None]:
+    """Let a thread write what is logged meanwhile.
+
+    Whoever reads stderr may stop to read it; then writing waits, and no request should with it.
+    """
+    root = logging.getLogger()
+    waiting: SimpleQueue[logging.LogRecord] = SimpleQueue()
+    listener = QueueListener(waiting, *root.handlers)
+    root.handlers = [QueueHandler(waiting)]
+    listener.start()
+    try:
+        yield
+    finally:
+        listener.stop()  # when it has written what waits
+        root.handlers = list(listener.handlers)
 
 
 class AccessLog:

@@ -7,12 +7,12 @@ users.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from stages.dti.artifacts.export import GOLDEN
 from stages.dti.errors import ModelError
+from stages.dti.files import read_json
 from stages.dti.lifecycle.golden import TOLERANCE
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
@@ -33,7 +33,7 @@ def check_golden(predictor: Predictor, folder: Path) -> Verdict:
     ``TOLERANCE`` passes too, but is stated.
 
     Raises:
-        ModelError: the folder has no golden predictions, or none that can be read.
+        DtiError: the folder has no golden predictions, or none that can be read.
     """
     pairs, expected = _read(folder)
     predictions = predictor.predict(pairs)
@@ -60,10 +60,10 @@ def check_golden(predictor: Predictor, folder: Path) -> Verdict:
 def _read(folder: Path) -> tuple[list[Pair], list[tuple[float, float]]]:
     """Return the golden pairs, and the score and probability expected of each."""
     try:
-        rows = json.loads((folder / GOLDEN).read_text(encoding="utf-8"))["pairs"]
+        rows = read_json(folder / GOLDEN)["pairs"]
         pairs = [Pair(smiles=row["smiles"], sequence=row["sequence"]) for row in rows]
         expected = [(float(row["score"]), float(row["probability"])) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder / GOLDEN} cannot be read ({type(error).__name__}: {error}); serve a folder "
             "that `dvc repro promote` exported"

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from serve.health import LOADING, State, Status
-from serve.routes import add_error_handlers, add_routes
-from serve.schemas import PredictAnswer, PredictRequest
+from serve.http.errors import add_error_handlers
+from serve.http.routes import Submit, add_health, add_model, add_prediction
+from serve.http.schemas import PredictRequest
+from serve.http.status import LOADING, BoardView, Snapshot, State, Status
 from serve.settings import load_settings
 
 BODY = {"drug": {"smiles": "CCO"}, "target": {"target_id": "P29274"}}
 
-
 READY = Status(State.READY, "checked")
-
-Submit = Callable[[PredictRequest], Awaitable[PredictAnswer | None]]
 
 
 def ask(
@@ -29,8 +26,12 @@ def ask(
     """Return the answer of the endpoints; their requests go to ``submit``."""
     config = load_settings(["serve.request_timeout_s=0.05", "serve.batch_timeout_s=0.01"], {}).serve
     app = FastAPI()
+    board = BoardView()
+    board.latest = Snapshot({("/predict", 0): status})
     add_error_handlers(app, config)
-    add_routes(app, config, lambda: status, list, submit)
+    add_prediction(app, "/predict", config, board, submit)
+    add_health(app, board)
+    add_model(app, "/predict", board)
 
     async def request() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

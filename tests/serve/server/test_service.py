@@ -10,42 +10,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
-from service_process import Service, running
 
-from serve.schemas import EXAMPLES
+from serve.http.schemas import EXAMPLES
 from stages.dti.artifacts.export import EXPORTED
 from stages.dti.artifacts.model_files import seal_export
 from stages.dti.paths import ROOT
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
+from tests.support.service_process import Service, running
 
 CAFFEINE = "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
-FIELDS = {  # of a row → of the library's Prediction
-    "status": "status",
-    "reason": "reason",
-    "smiles": "smiles",
-    "known_target_id": "target_id",
-    "interaction": "interacts",
-    "probability": "probability",
-    "threshold": "threshold",
-    "score": "score",
-    "nearest_train_drug_similarity": "drug_similarity",
-    "nearest_train_target_similarity": "target_similarity",
-    "drug_seen": "drug_seen",
-    "target_seen": "target_seen",
-    "pair_seen": "pair_seen",
-    "prediction_set": "prediction_set",
-    "domain_distance": "domain_distance",
-    "in_domain": "in_domain",
-    "spread": "spread",
-}
 
 
 def example(name: str) -> dict[str, Any]:
@@ -60,11 +40,9 @@ def ask(service: Service, body: Any) -> httpx.Response:
 
 
 def assert_same(row: dict[str, Any], predictor: Predictor, pair: Pair) -> None:
-    """Every number of a row is, to the last bit, what a direct call gives."""
-    direct = asdict(predictor.predict([pair])[0])
-    assert {field: row[field] for field in FIELDS} == {
-        field: direct[name] for field, name in FIELDS.items()
-    }
+    """Every field of a row is, to the last bit, what a direct call gives under the same name."""
+    direct = predictor.predict([pair])[0].model_dump(exclude={"drug_name", "target_name"})
+    assert {field: row[field] for field in direct} == direct
 
 
 def test_ready_service_says_so(service: Service, model_folder: Path) -> None:
@@ -98,9 +76,9 @@ def test_readme_example_is_answered_as_by_the_predictor(
     health = httpx.get(f"{service.url}/health").json()
     names = ("model_name", "model_version")
     assert [row[name] for name in names] == [health[name] for name in names]
-    assert row["interaction"] is (row["probability"] >= row["threshold"])
+    assert row["interacts"] is (row["probability"] >= row["threshold"])
     probability = row["probability"]
-    assert row["confidence"] == (probability if row["interaction"] else 1 - probability)
+    assert row["confidence"] == (probability if row["interacts"] else 1 - probability)
 
 
 def test_confidence_only_if_asked_for(service: Service) -> None:
@@ -117,7 +95,7 @@ def test_broken_smiles_beside_a_good_one(service: Service, predictor: Predictor)
     assert broken["status"] == "invalid"
     assert broken["drug_id"] == "broken"
     assert "SMILES" in broken["reason"]
-    assert all(broken[field] is None for field in ("score", "probability", "interaction"))
+    assert all(broken[field] is None for field in ("score", "probability", "interacts"))
     pair = body["pairs"][1]
     assert_same(good, predictor, Pair(pair["drug"]["smiles"], pair["target"]["sequence"]))
 

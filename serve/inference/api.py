@@ -14,10 +14,10 @@ from types import FrameType
 import litserve as ls
 from litserve.loops.simple_loops import BatchedLoop
 
-from serve.health import LOADING, State, Status, StatusBoard
-from serve.logs import configure_logging
-from serve.model_source import Source
-from serve.schemas import PredictAnswer, PredictRequest
+from serve.http.schemas import PredictAnswer, PredictRequest
+from serve.http.status import LOADING, State, Status, StatusBoard
+from serve.inference.source import Source
+from serve.telemetry.logs import configure_logging
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import DamagedModelError, DtiError
 
@@ -37,11 +37,11 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
 
     board: StatusBoard
 
-    def __init__(self, config: ServeConfig, source: Source) -> None:
+    def __init__(self, config: ServeConfig, source: Source, path: str = "/predict") -> None:
         super().__init__(
             max_batch_size=config.max_batch_size,
             batch_timeout=config.batch_timeout_s,
-            api_path="/predict",
+            api_path=path,
             # Named, so that `predict` gets a list even where max_batch_size is 1.
             loop=BatchedLoop(),
         )
@@ -56,21 +56,21 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
         of another version, the worker ends, and with it the server.
         """
         # The library's imports are heavy; only workers, which are their own processes, need them.
-        from serve.golden import check_golden
-        from serve.scoring import Scorer
+        from serve.inference.golden import check_golden
+        from serve.inference.scorer import Scorer
 
         configure_logging(self._config.log_level)
         # The server decides when workers end, by SIGTERM; an orderly exit frees what they hold.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _end)
         worker = int(os.environ["LITSERVE_WORKER_ID"])
-        self.board.report(worker, LOADING)
+        self._report(worker, LOADING)
         try:
-            self._scorer = Scorer.load(self._source, self._config)
+            self._scorer = Scorer.load(self._source)
             verdict = check_golden(self._scorer.predictor, self._source.folder)
         except DamagedModelError as error:
             logger.error("%s", error)
-            self.board.report(worker, Status(State.FAILED, str(error), None))
+            self._report(worker, Status(State.FAILED, str(error), None))
             return
         except DtiError as error:
             logger.error("%s", error)
@@ -79,9 +79,11 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
             logger.info("%s", verdict.detail)
         else:
             logger.error("%s", verdict.detail)
-        self.board.list_targets(self._scorer.targets())
+        model = self._scorer.model_info
+        # Before the report, by which /model/targets will know of the version.
+        self.board.list_targets(model.version, self._scorer.targets().model_dump_json().encode())
         state = State.READY if verdict.passed else State.FAILED
-        self.board.report(worker, Status(state, verdict.detail, self._scorer.model_info))
+        self._report(worker, Status(state, verdict.detail, model))
 
     def decode_request(self, request: PredictRequest) -> PredictRequest:
         """Return the request; its shape has been checked, its chemistry is the rows' matter."""
@@ -105,3 +107,6 @@ class PredictionAPI(ls.LitAPI):  # type: ignore[misc]  # LitServe has no types
     def encode_response(self, output: PredictAnswer | None) -> PredictAnswer | None:
         """Return the answer; the HTTP process turns it into JSON."""
         return output
+
+    def _report(self, worker: int, status: Status) -> None:
+        self.board.report(self.api_path, worker, status)

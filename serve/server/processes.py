@@ -3,7 +3,7 @@
 =================  ================================================================================
 parent             watches the others; stops them on SIGTERM, on Ctrl-C, or when one cannot go on
 HTTP process       FastAPI: checks bodies, queues requests, waits for answers
-workers            each holds the model (``api.py``); started anew if killed
+workers            each holds a model (``inference/api.py``); started anew if killed
 manager            the queues and the status board that they share
 =================  ================================================================================
 
@@ -12,27 +12,30 @@ loading; a request that a dead worker took is answered (504) instead of waiting 
 leaves no process behind, and a dead HTTP process ends the server instead of leaving it deaf.
 """
 
-# No `from __future__ import annotations`: FastAPI reads the endpoints' annotations as they stand.
+from __future__ import annotations
+
 import asyncio
 import logging
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from multiprocessing.connection import wait
 from types import FrameType
 from typing import Any
 
 import litserve as ls
-from litserve.server import RegularRequestHandler
-from litserve.utils import LitAPIStatus, ResponseBufferItem
+from fastapi import FastAPI
 
-from serve.api import PredictionAPI
-from serve.health import LOADING, State, StatusBoard
-from serve.logs import AccessLog, configure_logging
-from serve.model_source import Source
-from serve.routes import add_error_handlers, add_routes
-from serve.schemas import PredictAnswer, PredictRequest
+from serve.http.errors import add_error_handlers
+from serve.http.middleware import Middleware
+from serve.http.routes import add_health, add_model, add_prediction
+from serve.http.status import LOADING, BoardView, State, StatusBoard
+from serve.inference.api import PredictionAPI
+from serve.server.queueing import QueuedRequests
+from serve.telemetry.logs import configure_logging, logging_in_a_thread
 from stages.dti.config.serve import ServeConfig
 
 logger = logging.getLogger(__name__)
@@ -41,26 +44,30 @@ API_VERSION = "1"
 
 
 class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no types
-    """Serves one model until it is told to stop.
+    """Serves until it is told to stop.
 
-    Later endpoints belong into ``routes.py``; later middleware into ``middlewares`` below.
+    Args:
+        apis: each with its own path, model and workers; /model/… tells of the first one's.
+        middleware: what wraps every route, the outermost first.
     """
 
-    def __init__(self, config: ServeConfig, source: Source) -> None:
+    def __init__(
+        self, config: ServeConfig, apis: Sequence[PredictionAPI], middleware: Sequence[Middleware]
+    ) -> None:
         self._config = config
-        self._api = PredictionAPI(config, source)
+        self._apis = list(apis)
+        self._view = BoardView()
         self._stopping = threading.Event()
         self._failure: str | None = None
         self._parent = os.getpid()
         self._signalled, self._on_signal = os.pipe()
         super().__init__(
-            self._api,
+            self._apis,
             accelerator="cpu",
             workers_per_device=config.workers,
             timeout=config.request_timeout_s,
-            max_payload_size=config.max_payload_bytes,
             restart_workers=True,
-            middlewares=[(AccessLog, {})],
+            middlewares=list(reversed(middleware)),  # LitServe wants the innermost first
         )
         self.monitor_internal = 0.5  # seconds until a killed worker is noticed
         self.app.title = "Drug-target interaction"
@@ -100,24 +107,27 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
 
     def register_endpoints(self) -> None:
         """Register our endpoints in the place of LitServe's own, which state no schema."""
-        handler = _Handler(self._api, self)
-
-        async def submit(request: PredictRequest) -> PredictAnswer | None:
-            answer: PredictAnswer | None = await handler.handle_request(request, PredictRequest)
-            return answer
-
         add_error_handlers(self.app, self._config)
-        add_routes(
-            self.app,
-            self._config,
-            lambda: self._api.board.service(),
-            lambda: self._api.board.targets(),
-            submit,
-        )
+        for api in self._apis:
+            submit = QueuedRequests(api, self).submit
+            add_prediction(self.app, api.api_path, self._config, self._view, submit)
+        add_health(self.app, self._view)
+        add_model(self.app, self._apis[0].api_path, self._view)
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Follow the status board while the HTTP process runs, and log without waiting."""
+        with logging_in_a_thread():
+            async with super().lifespan(app):
+                following = asyncio.create_task(self._view.follow(self._board))
+                try:
+                    yield
+                finally:
+                    following.cancel()
 
     def launch_single_inference_worker(self, lit_api: Any, worker_id: int) -> Any:
         """Start a killed worker anew; until it has loaded the model, the service is not ready."""
-        self._api.board.report(worker_id, LOADING)
+        self._board.report(lit_api.api_path, worker_id, LOADING)
         return super().launch_single_inference_worker(lit_api, worker_id)
 
     def verify_worker_status(self) -> None:
@@ -132,9 +142,11 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
             manager = super()._init_manager(num_api_servers)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        self._api.board = StatusBoard(manager.dict(), manager.list())
-        for worker in range(self._config.workers):
-            self._api.board.report(worker, LOADING)
+        self._board = StatusBoard(manager.dict(), manager.dict())
+        for api in self._apis:
+            api.board = self._board
+            for worker in range(self._config.workers):
+                self._board.report(api.api_path, worker, LOADING)
         return manager
 
     def _start_server(self, *args: Any, **kwargs: Any) -> Any:
@@ -164,7 +176,7 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
         while not self._stopping.is_set():
             ended = wait(sentinels, timeout=0.1)
             # Asked second: a worker that loaded the model and then died is LitServe's to replace.
-            if self._api.board.service().state is not State.LOADING:
+            if self._board.read().service().state is not State.LOADING:
                 return
             if ended:
                 self._failure = "the model cannot be loaded; the reason is logged above"
@@ -174,19 +186,3 @@ class PredictionServer(ls.LitServer):  # type: ignore[misc]  # LitServe has no t
         """Let ``run`` return; first of all, so that no monitor takes the end for a crash."""
         self._stopping.set()
         self._shutdown_event.set()
-
-
-class _Handler(RegularRequestHandler):  # type: ignore[misc]
-    async def handle_request(self, request: PredictRequest, _type: Any) -> Any:
-        """Queue a request and wait for its answer; forget it if the caller gives up."""
-        uid, _ = await self._submit_request(request)
-        item = ResponseBufferItem(asyncio.Event())
-        self.server.response_buffer[uid] = item
-        try:
-            await item.event.wait()
-        finally:
-            del self.server.response_buffer[uid]
-        answer, status = item.response
-        if status == LitAPIStatus.ERROR:
-            self._handle_error_response(answer)
-        return answer

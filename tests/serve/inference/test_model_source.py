@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serve import model_source
-from serve.scoring import Scorer
+from serve.inference import source as model_source
+from serve.inference.scorer import Scorer
 from serve.settings import load_settings
 from stages.dti.artifacts.export import Export
 from stages.dti.errors import DtiError, ModelError
@@ -52,7 +52,7 @@ def test_registered_model_is_fetched_by_its_alias(
 
     with model_source.model_source(settings) as source:
         folder = source.folder
-        info = Scorer.load(source, settings.serve).model_info
+        info = Scorer.load(source).model_info
         assert (info.registered, info.version) == (f"models:/{name}/1", export.model_sha256[:12])
         for path in model_folder.rglob("*"):
             if path.is_file():

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from stages.dti.uncertainty.conformal import PredictionSet
+from stages.dti.prediction.types import Prediction
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 MAX_PAIRS = 100
 """Pairs per request; a larger screening belongs into several requests."""
@@ -106,65 +106,22 @@ PredictRequest = Annotated[
 """Told apart by the key `pairs`, so that an error speaks of the form that was meant."""
 
 
-class PredictionRow(BaseModel):
-    """The answer to one pair. An `invalid` row has a `reason` and no numbers."""
+class PredictionRow(Prediction):
+    """The answer to one pair: what the library's ``Prediction`` says, and who and what was asked.
 
-    status: Literal["ok", "invalid"]
-    reason: str | None = Field(description="Why the pair cannot be scored.")
+    An `invalid` row has a `reason` and no numbers.
+    """
+
     drug_id: str | None = Field(description="As it was given.")
-    drug_name: str | None = Field(
-        description="As it was given, else the one by which the model knows exactly this drug."
-    )
-    smiles: str | None = Field(description="The canonical, standardised SMILES that was scored.")
     target_id: str | None = Field(description="As it was given: `target_id`, else `uniprot_id`.")
-    known_target_id: str | None = Field(
-        description="The id by which the model knows exactly this sequence, if it does."
-    )
-    target_name: str | None = Field(
-        description="As it was given, else the one by which the model knows exactly this sequence."
-    )
-    interaction: bool | None = Field(description="`probability` is at least `threshold`.")
-    probability: float | None = Field(
-        ge=0, le=1, description="Of an interaction; the score, calibrated on validation data."
-    )
-    threshold: float | None = Field(description="On `probability`; chosen on validation data.")
     confidence: float | None = Field(
         ge=0,
         le=1,
-        description="The calibrated probability that `interaction` is right: `probability` where "
+        description="The calibrated probability that `interacts` is right: `probability` where "
         "it is true, 1 - `probability` where it is false. Null unless `return_confidence`.",
     )
-    score: float | None = Field(ge=0, le=1, description="See `score_meaning`.")
     score_direction: str = SCORE_DIRECTION
     score_meaning: str = SCORE_MEANING
-    nearest_train_drug_similarity: float | None = Field(
-        ge=0, le=1, description="Largest Tanimoto similarity to a drug of the training data."
-    )
-    nearest_train_target_similarity: float | None = Field(
-        ge=0, le=1, description="Largest sequence similarity to a target of the training data."
-    )
-    drug_seen: bool | None = Field(description="Whether exactly this drug was trained on.")
-    target_seen: bool | None = Field(description="Whether exactly this sequence was trained on.")
-    pair_seen: bool | None = Field(description="Whether exactly this pair was trained on.")
-    prediction_set: PredictionSet | None = Field(
-        description="The answers that cannot be ruled out, so that for at least the share "
-        "`conformal_coverage` (/model/info) of pairs like those of the validation data the truth "
-        "is among them: `either` where both stay open, `neither` where the pair fits no answer."
-    )
-    domain_distance: float | None = Field(
-        ge=0,
-        description="From the nearest training drug and target, the farther of the two, in units "
-        "of the limit of the applicability domain.",
-    )
-    in_domain: bool | None = Field(
-        description="`domain_distance` is at most 1: the pair lies no farther from the training "
-        "data than nearly all of these lie from each other."
-    )
-    spread: float | None = Field(
-        ge=0,
-        description="Standard deviation of the probabilities that the members of an ensemble give; "
-        "null for a single model.",
-    )
     model_name: str
     model_version: str = Field(description="The first digits of the model's sha256.")
 
