@@ -42,6 +42,7 @@ from tests.support.prepared_tables import (
     write_features,
     write_tables,
 )
+from tests.support.tracking_section import tracking_at, write_empty_store
 
 COMMON: dict[str, Any] = {
     "train": section(TrainConfig, "train", threads=1),
@@ -57,6 +58,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / VALIDATION).mkdir(parents=True)
     (tmp_path / VALIDATION / "validation.json").write_text('{"verdict": "good"}')
     (tmp_path / VALIDATION_METRICS).write_text('{"quality_score": 98.5}')
+    write_empty_store(tmp_path / "mlflow.db")
     return tmp_path
 
 
@@ -77,9 +79,7 @@ def start_train(
 
 
 def tracking(root: Path) -> TrackingConfig:
-    return section(
-        TrackingConfig, "tracking", uri=f"sqlite:///{root}/mlflow.db", system_metrics=False
-    )
+    return tracking_at(f"sqlite:///{root}/mlflow.db")
 
 
 def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root: Path) -> None:

@@ -80,11 +80,11 @@ class Committed(Repository):
 
 
 @pytest.fixture(scope="module")
-def decided(pipeline: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def decided(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A committed state with a candidate that passed, in an empty registry."""
     root = tmp_path_factory.mktemp("decided") / "repository"
     shutil.copytree(pipeline, root)
-    committed = Committed(root, empty_store)
+    committed = Committed(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         committed.decide()
@@ -93,14 +93,12 @@ def decided(pipeline: Path, empty_store: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def committed(
-    decided: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Committed:
+def committed(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Committed:
     """A copy of it that a test may promote in."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for variable in transitions.EXPERIMENT_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-    return Committed(Path(shutil.copytree(decided, tmp_path / "repository")), empty_store)
+    return Committed(Path(shutil.copytree(decided, tmp_path / "repository")))
 
 
 def test_the_act_moves_the_alias_and_is_on_record(committed: Committed) -> None:
