@@ -33,24 +33,9 @@ from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure, find_train
 from stages.dti.lifecycle.tracking_uri import tracking_uri
 from stages.dti.model_files import seal, verify_folder
 from tests.support import split_tables
-from tests.support.tracking_section import tracking_at
+from tests.support.tracking_section import tracking_at, write_empty_store
 
 SPLIT = split_tables.config("random", seed=3)
-
-
-@pytest.fixture(scope="module")
-def module_store(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
-    """One SQLite store for the module: its tables take a second or more to make."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    tracking = tracking_at(f"sqlite:///{folder}/mlflow.db")
-    configure(tracking)
-    return tracking
-
-
-@pytest.fixture
-def tracking(module_store: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> TrackingConfig:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return module_store
 
 
 def test_run_holds_every_parameter_hash_metric_and_artefact(
@@ -348,8 +333,9 @@ def test_a_locked_database_says_who_holds_it_and_advises_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracking = tracking_at(f"sqlite:///{tmp_path}/mlflow.db")
-    configure(tracking)
+    write_empty_store(tmp_path / "mlflow.db")
+    # SQLite waits for the lock for so many seconds, and MLflow then tries again and again.
+    tracking = tracking_at(f"sqlite:///{tmp_path}/mlflow.db?timeout=0.1")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(DtiError, match="database is locked") as caught:

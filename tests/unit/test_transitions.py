@@ -6,13 +6,14 @@ import json
 import logging
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
+from stages.dti import promote
 from stages.dti.atomic import write_json
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.errors import DtiError, PromotionError
@@ -59,12 +60,13 @@ class Committed(Repository):
         self.run("git", "init", "-q", "-b", "main")
         self.run("git", "config", "user.email", "test@example.invalid")
         self.run("git", "config", "user.name", "Test")
-        self.run(sys.executable, "-m", "dvc", "init", "-q")
+        Repo.init(str(self.root)).close()
         self.commit()
 
     def commit(self) -> str:
         """Commit the present state and return the commit."""
-        self.run(sys.executable, "-m", "dvc", "commit", "-q", "-f")
+        with Repo(str(self.root)) as repo:
+            repo.commit(force=True)
         known = ("params.yaml", "dvc.yaml", "dvc.lock", "stages", str(DECISION), str(PRODUCTION))
         self.run("git", "add", "-f", *known)
         self.run("git", "commit", "-q", "-m", "State")
@@ -173,7 +175,8 @@ def test_rolling_back_is_the_same_act_in_an_older_commit(committed: Committed) -
     assert len(committed.record()) == 2
 
     committed.run("git", "checkout", "-q", old)
-    committed.run(sys.executable, "-m", "dvc", "checkout", "-q", "--force")
+    with Repo(str(committed.root)) as repo:
+        repo.checkout(force=True)
     assert committed.named("production") == 2
     assert "now names version 1" in committed.act()
     assert committed.named("production") == 1
@@ -375,23 +378,21 @@ def test_first_names_production_beside_a_refused_candidate(committed: Committed)
     assert find_version(committed.store, REGISTERED, sha256) == committed.named("production") == 1
 
 
-def test_the_command_exits_1_with_the_reason(committed: Committed) -> None:
-    script = (
-        "import sys; from pathlib import Path; from stages.dti import promote; "
-        "promote.ROOT = Path(sys.argv[1]); promote.PARAMS = promote.ROOT / 'params.yaml'; "
-        "sys.exit(promote.main(sys.argv[2:]))"
-    )
+def test_the_command_exits_1_with_the_reason(
+    committed: Committed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(promote, "ROOT", committed.root)
+    monkeypatch.setattr(promote, "PARAMS", committed.root / "params.yaml")
     tracking = committed.tracking.model_dump()
     params = {"environment": DEV.model_dump(), "tracking": tracking}
     (committed.root / "params.yaml").write_text(json.dumps(params))
-    command = [sys.executable, "-c", script, str(committed.root)]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: not promoted: only a committed state is promoted")
+    assert promote.main([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: not promoted: only a committed state is promoted")
     committed.commit()
-    result = subprocess.run([*command, "--first"], check=False, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "names no model yet" in result.stdout
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "now names version 1" in result.stdout
+    assert promote.main(["--first"]) == 0
+    assert "names no model yet" in capsys.readouterr().out
+    assert promote.main([]) == 0
+    captured = capsys.readouterr()
+    assert "now names version 1" in captured.out
+    assert captured.err == ""
