@@ -37,12 +37,12 @@ setup: $(STAMP) ## Make the virtual environment from the lock file
 # DVC advises `dvc push` even where no remote is set up, and has no option for that.
 repro: params ## Compose conf/, run the pipeline; only what changed is rebuilt
 	@dvc repro | sed -u '/^Use `dvc push`/d'
-	@python -m stages.dti.promote --first
-	@python -m stages.dti.reproduction
+	@python -m stages.dti promote --first
+	@python -m stages.dti reproduction
 
 # The stage reads models/production.json, which has one entry more then; its outputs stay the same.
 promote: setup ## Let the registry's alias production name the model of the committed state
-	@python -m stages.dti.promote
+	@python -m stages.dti promote
 	@dvc repro --quiet --single-item promote
 
 test: setup ## Run the fast tests
@@ -68,7 +68,7 @@ format: setup ## Format the code
 	ruff format .
 
 params: setup ## Compose conf/ into params.yaml
-	python -m stages.dti.compose
+	python -m stages.dti compose
 
 deps: setup ## Write each stage's imports into dvc.yaml
 	python tests/structure/code_deps.py

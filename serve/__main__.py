@@ -13,7 +13,7 @@ from serve.logs import configure_logging
 from serve.model_source import model_source
 from serve.settings import load_settings
 from stages.dti.errors import DtiError
-from stages.dti.process import prepare_process
+from stages.dti.runtime.process import prepare_process
 
 USAGE = """\
 Arguments are Hydra overrides of conf/, such as serve.port=9000 or environment=staging.

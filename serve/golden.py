@@ -11,10 +11,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.dti.artifacts.export import GOLDEN
 from stages.dti.errors import ModelError
-from stages.dti.lifecycle.golden import GOLDEN, TOLERANCE
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.lifecycle.golden import TOLERANCE
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,8 @@ def model_source(settings: Settings) -> Iterator[Source]:
         yield Source(folder)
         return
     # MLflow takes seconds to import, and is not needed to serve a folder.
-    from stages.dti.lifecycle.registry import fetch
-    from stages.dti.lifecycle.tracking_store import configure
+    from stages.dti.tracking.registry import fetch
+    from stages.dti.tracking.store import configure
 
     with tempfile.TemporaryDirectory(prefix="dti-model-") as scratch:
         fetched = fetch(configure(settings.tracking), source, Path(scratch))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from stages.dti.evaluation.conformal import PredictionSet
+from stages.dti.uncertainty.conformal import PredictionSet
 
 EXAMPLES = Path(__file__).parent / "examples"
 

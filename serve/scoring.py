@@ -20,11 +20,11 @@ from serve.schemas import (
     PredictRequest,
     TargetInfo,
 )
+from stages.dti.artifacts.export import SHORT
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
-from stages.dti.lifecycle.export import SHORT
-from stages.dti.prediction import Pair, Prediction
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair, Prediction
 
 _TARGET_FACTS = ("target_id", "target_name", "organism", "target_class")
 

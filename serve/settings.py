@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from stages.dti.compose import compose
 from stages.dti.config.base import build, describe
 from stages.dti.config.serve import ServeConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import ConfigError
+from stages.dti.runtime.compose import compose
 
 ENVIRONMENT = {
     "MODEL_PATH": "model_path",

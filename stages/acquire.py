@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import logging
 
-from stages.dti.atomic import write_folder, write_json
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.dataset import DatasetConfig
-from stages.dti.data.fetch import Fetcher, suffix_of
-from stages.dti.data.manifest import MANIFEST, Manifest
+from stages.dti.data.sources.fetch import Fetcher, suffix_of
+from stages.dti.data.sources.manifest import MANIFEST, Manifest
+from stages.dti.files import write_folder, write_json
 from stages.dti.paths import RAW, Paths
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 

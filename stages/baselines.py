@@ -16,15 +16,15 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from stages.dti.atomic import write_folder
 from stages.dti.config.model import BaselinesConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig
-from stages.dti.lifecycle.tracking import TrackedRun, training_run
+from stages.dti.files import write_folder
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, Paths
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
+from stages.dti.tracking.runs import TrackedRun, training_run
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 

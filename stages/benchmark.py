@@ -25,7 +25,6 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from stages.dti.atomic import write_folder, write_json, write_text
 from stages.dti.benchmarking.inputs import Inputs, approved_drugs, write_untrained_model
 from stages.dti.benchmarking.pictures import save_pictures
 from stages.dti.benchmarking.results import measure
@@ -35,8 +34,9 @@ from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.files import write_folder, write_json, write_text
 from stages.dti.paths import BENCHMARK, Paths
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
 from stages.dti.training.devices import require_devices
 from stages.dti.training.export import load_training_data
 

@@ -22,7 +22,6 @@ Out:
     ``reports/evaluation/applicability.json``: how well the candidate's domain, and an ensemble's
     spread, tell its errors and what it never met.
     ``reports/evaluation/robustness.json``: what changed inputs do to the candidate's answers.
-    ``reports/evaluation/pictures/{roc,precision_recall,reliability,confusion,strata}.png``.
     ``reports/plots/evaluation/{roc,precision_recall,reliability,confusion}.csv`` for
     ``dvc plots``.
 Sections:
@@ -38,12 +37,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.dti.atomic import write_folder, write_json
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.applicability import applicability_report
-from stages.dti.evaluation.conformal import coverage_report
 from stages.dti.evaluation.curves import (
     confusion,
     precision_recall_curve,
@@ -51,15 +47,9 @@ from stages.dti.evaluation.curves import (
     roc_curve,
 )
 from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
-from stages.dti.evaluation.pictures import Results, save_pictures
+from stages.dti.evaluation.pretrained import load_pretrained
 from stages.dti.evaluation.robustness import robustness_report
-from stages.dti.evaluation.strata import stratify
-from stages.dti.lifecycle.pretrained import load_pretrained
-from stages.dti.lifecycle.tracking import log_evaluation
-from stages.dti.lifecycle.tracking_store import configure
-from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
-from stages.dti.predictor import Predictor
-from stages.dti.scoring import (
+from stages.dti.evaluation.scoring import (
     CANDIDATE_KEY,
     OnTheRest,
     asker,
@@ -67,13 +57,21 @@ from stages.dti.scoring import (
     score,
     score_the_rest,
 )
-from stages.dti.stage import main
+from stages.dti.evaluation.strata import stratify
+from stages.dti.evaluation.test_set import read_test_pairs
+from stages.dti.files import write_folder, write_json
+from stages.dti.paths import EVALUATION, EVALUATION_PLOTS, METRICS, Paths
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.runtime.stage import main
+from stages.dti.tracking.runs import log_evaluation
+from stages.dti.tracking.store import configure
+from stages.dti.uncertainty.conformal import coverage_report
 
 logger = logging.getLogger(__name__)
 
 
 def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> None:
-    """Score the test pairs once with every model, measure, draw and record."""
+    """Score the test pairs once with every model, measure and record."""
     configure(tracking)  # a store that doesn't answer is found out before the work, not after it
     test = read_test_pairs(paths)
     models = load_models(paths)
@@ -118,19 +116,15 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
         "test": counts(labels)
         | {"drugs": test["drug_key"].nunique(), "targets": test["target_key"].nunique()},
     }
-    results = Results(
-        names=names,
-        metrics=tables,
-        roc=roc_curve(labels, outputs),
-        precision_recall=precision_recall_curve(labels, outputs),
-        reliability=reliability_curve(labels, outputs, evaluate),
-        confusion=confusion(labels, outputs[CANDIDATE_KEY]),
-        strata=stratify(test, outputs, evaluate),
-        confidence=evaluate.confidence,
-    )
+    curves = {
+        "roc": roc_curve(labels, outputs),
+        "precision_recall": precision_recall_curve(labels, outputs),
+        "reliability": reliability_curve(labels, outputs, evaluate),
+        "confusion": confusion(labels, outputs[CANDIDATE_KEY]),
+    }
     with write_folder(paths.write(EVALUATION)) as folder:
         predictions(test, outputs, rest).to_parquet(folder / "predictions.parquet", index=False)
-        write_json(folder / "strata.json", results.strata)
+        write_json(folder / "strata.json", stratify(test, outputs, evaluate))
         candidate, output = models[CANDIDATE_KEY], outputs[CANDIDATE_KEY]
         content = candidate.content
         write_json(
@@ -141,10 +135,9 @@ def run(paths: Paths, *, evaluate: EvaluateConfig, tracking: TrackingConfig) -> 
             folder / "robustness.json",
             robustness_report(test, output, asker(candidate), content.standardise, evaluate),
         )
-        save_pictures(results, folder / "pictures")
     with write_folder(paths.write(EVALUATION_PLOTS)) as folder:
-        for name in ("roc", "precision_recall", "reliability", "confusion"):
-            getattr(results, name).to_csv(folder / f"{name}.csv", index=False)
+        for name, curve in curves.items():
+            curve.to_csv(folder / f"{name}.csv", index=False)
     write_json(paths.write(METRICS), metrics)
     for key, table in tables.items():
         bounds = [table["auroc"][bound] for bound in ("value", "low", "high")]

@@ -33,19 +33,15 @@ import numpy as np
 import pandas as pd
 import rdkit
 
-from stages.dti.atomic import write_folder, write_json
 from stages.dti.config.features import FeaturesConfig, FeaturizeConfig
 from stages.dti.errors import DataError
 from stages.dti.features.drugs import ATOM_FEATURES, DRUG_DESCRIPTORS, featurize_drugs
 from stages.dti.features.embeddings import pin_embedding
 from stages.dti.features.store import FeatureStore, Scaler, Scalers
-from stages.dti.features.targets import (
-    RESIDUE_ALPHABET,
-    featurize_targets,
-    target_descriptor_names,
-)
+from stages.dti.features.targets import RESIDUE_ALPHABET, featurize_targets, target_descriptor_names
+from stages.dti.files import write_folder, write_json
 from stages.dti.paths import CACHE, DRUGS, FEATURES, FEATURIZE_METRICS, SPLITS, TARGETS, Paths
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 

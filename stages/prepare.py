@@ -29,22 +29,14 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from stages.dti.atomic import write_file, write_json
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.prepare import PrepareConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.formats import read_records
-from stages.dti.data.records import prepare_records
-from stages.dti.paths import (
-    DRUGS,
-    INTERACTIONS,
-    PREPARE_METRICS,
-    RAW,
-    REJECTED,
-    TARGETS,
-    Paths,
-)
-from stages.dti.stage import main
+from stages.dti.data.preparation.records import prepare_records
+from stages.dti.data.sources.formats import read_records
+from stages.dti.files import write_file, write_json
+from stages.dti.paths import DRUGS, INTERACTIONS, PREPARE_METRICS, RAW, REJECTED, TARGETS, Paths
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 

@@ -31,23 +31,22 @@ from typing import Any
 
 import pandas as pd
 
-from stages.dti.atomic import write_folder, write_json, write_text
+from stages.dti.artifacts.export import CARD, EXPORTED, MODEL, SHORT, Export
+from stages.dti.artifacts.model_files import seal_export, verify_folder
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DataError
+from stages.dti.evaluation.test_set import read_test_pairs
+from stages.dti.files import read_json, write_folder, write_json, write_text
 from stages.dti.lifecycle.card import Measured, model_card
-from stages.dti.lifecycle.export import CARD, EXPORTED, MODEL, SHORT, Export, fill_export, keep
+from stages.dti.lifecycle.export import fill_export, keep
 from stages.dti.lifecycle.gates import Decision, decide
 from stages.dti.lifecycle.promotion import compare_with_previous
-from stages.dti.lifecycle.record import Promotion, read_history, read_json
-from stages.dti.lifecycle.registry import fetch_by_hash
-from stages.dti.lifecycle.tracking_store import configure
+from stages.dti.lifecycle.record import Promotion, read_history
 from stages.dti.lifecycle.transitions import follow_candidate
-from stages.dti.model_files import seal_export, verify_folder
 from stages.dti.paths import (
     CANDIDATE,
     DECISION,
@@ -61,8 +60,10 @@ from stages.dti.paths import (
     VALIDATION_METRICS,
     Paths,
 )
-from stages.dti.predictor import Predictor
-from stages.dti.stage import main
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.runtime.stage import main
+from stages.dti.tracking.registry import fetch_by_hash
+from stages.dti.tracking.store import configure
 
 logger = logging.getLogger(__name__)
 

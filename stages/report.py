@@ -1,46 +1,77 @@
-"""Stage `report`: one self-contained HTML file of every stage's results, and their summary.
+"""Stage `report`: what the stages before it found, as pages and figures, and their summary.
 
 In: ``reports/validation/validation.json``; ``reports/{prepare_metrics,leakage,featurize_metrics,
-training_metrics,metrics,decision}.json``; ``reports/plots/training/*.csv`` (learning curves);
-``reports/evaluation/{strata.json,applicability.json,pictures/}``;
-``models/promoted/MODEL_CARD.md``, or ``NO_MODEL.md`` where the gate refused and nothing was ever
-promoted.
+training_metrics,metrics,decision,screening_metrics}.json``; ``reports/plots/training/*.csv``
+(learning curves); ``reports/plots/evaluation/*.csv``; ``reports/evaluation/{strata,applicability,
+robustness}.json``; ``reports/screening/ranking.parquet``; ``models/promoted/MODEL_CARD.md``, or
+``NO_MODEL.md`` where the gate refused and nothing was ever promoted.
 
-Out: ``reports/report.html``: styles, charts and pictures are inside; it needs no network and no
-scripts, follows light and dark, and prints. No time, no host: equal results give equal bytes.
+Out: ``reports/report.html``, ``reports/pages/{validation,screening}.html``: styles, charts and
+figures are inside; a page needs no network and no scripts, follows light and dark, and prints. No
+time, no host: equal results give equal bytes.
+``reports/figures/{roc,precision_recall,reliability,confusion,strata}.png``.
 ``reports/summary/``: the few figures that are compared between runs, DVC's metrics
 (``reporting/summary.py``).
 
-Reads the sections ``report`` (the title) and ``evaluate`` (the intervals' confidence).
+Reads the sections ``report`` (what is shown), ``evaluate`` (the intervals' confidence) and
+``screen`` (what the screening page says of the screen).
 """
 
 from __future__ import annotations
 
 import logging
 
-from stages.dti.atomic import write_text
+import pandas as pd
+
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.report import ReportConfig
-from stages.dti.paths import REPORT, SUMMARY, Paths
-from stages.dti.reporting.page import report_page
+from stages.dti.config.screen import ScreenConfig
+from stages.dti.files import read_json, write_folder, write_text
+from stages.dti.paths import (
+    EVALUATION_PLOTS,
+    FIGURES,
+    PAGES,
+    REPORT,
+    SCREENING,
+    SCREENING_METRICS,
+    SUMMARY,
+    Paths,
+)
+from stages.dti.reporting.figures import results_to_draw, save_pictures
+from stages.dti.reporting.report_page import report_page
 from stages.dti.reporting.results import read_results
+from stages.dti.reporting.screening_page import screening_page
 from stages.dti.reporting.summary import summary, write_summary
-from stages.dti.stage import main
+from stages.dti.reporting.validation_page import validation_page
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 
 
-def run(paths: Paths, *, report: ReportConfig, evaluate: EvaluateConfig) -> None:
-    """Write the report and the summary.
+def run(
+    paths: Paths, *, report: ReportConfig, evaluate: EvaluateConfig, screen: ScreenConfig
+) -> None:
+    """Draw the figures, write the pages and the summary.
 
     Raises:
-        DataError: a result is missing, or lacks what the report needs.
+        DataError: a result is missing, or lacks what a page needs.
     """
     results = read_results(paths)
-    page = report_page(results, report.title, evaluate.confidence)
-    figures = summary(results.metrics, results.decision, results.validation)
+    drawn = results_to_draw(
+        results.metrics, results.strata, paths.read(EVALUATION_PLOTS), evaluate.confidence
+    )
+    with write_folder(paths.write(FIGURES)) as folder:
+        save_pictures(drawn, folder)
+    ranking = pd.read_parquet(paths.read(SCREENING) / "ranking.parquet")
+    screened = read_json(paths.read(SCREENING_METRICS))
+    page = report_page(results, paths.write(FIGURES), report.title, evaluate.confidence)
+    with write_folder(paths.write(PAGES)) as folder:
+        write_text(folder / "validation.html", validation_page(results.validation))
+        write_text(folder / "screening.html", screening_page(ranking, screened, screen, report))
     write_text(paths.write(REPORT), page)
-    write_summary(paths.write(SUMMARY), figures)
+    write_summary(
+        paths.write(SUMMARY), summary(results.metrics, results.decision, results.validation)
+    )
     logger.info("open %s in a browser", paths.write(REPORT))
 
 

@@ -7,7 +7,7 @@ Out:
     ``reports/screening/ranking.parquet``: ``top_k`` rows per target: ``rank`` (int32, from 1),
     ``drug_id``, ``drug_name`` (the library's, else the one that the model knows), ``smiles``
     (canonical), ``target_id``, ``target_name``, ``organism`` (str or null), then the other fields
-    of ``Prediction`` (``stages/dti/prediction.py``).
+    of ``Prediction`` (``stages/dti/prediction/types.py``).
     ``reports/screening/ranking.csv``, ``ranking.sdf``, if ``screen.also_as`` says so: the same.
     ``reports/screening/rejected.parquet``: what is not ranked: ``kind`` (``drug`` or ``target``),
     ``row`` (int64, from 1), ``id``, ``name``, ``given`` (SMILES or sequence), ``reason``
@@ -15,7 +15,6 @@ Out:
     ``detail``.
     ``reports/screening/scores/*.parquet``, if ``screen.keep_scores``: ``drug_id``, ``smiles``, and
     the rough score (float32) for each target, a column each.
-    ``reports/screening/screening.html``: the best drugs with their structures.
     ``reports/screening_metrics.json``: counts.
 Sections:
     ``screen``.
@@ -30,19 +29,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from stages.dti.atomic import remove_folder, write_folder, write_json, write_text
 from stages.dti.config.screen import ScreenConfig
+from stages.dti.files import remove_folder, write_folder, write_json, write_text
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.runtime.stage import main
 from stages.dti.screening.chunks import ChunkSettings
 from stages.dti.screening.export import ranking_as_sdf
 from stages.dti.screening.job import Engine, Job, complete, score_locally
 from stages.dti.screening.library import read_library, read_targets
-from stages.dti.screening.page import screening_page
 from stages.dti.screening.results import Screening, gather, rank_exactly
-from stages.dti.stage import main
-
-PAGE = "screening.html"
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +84,6 @@ def run(paths: Paths, *, screen: ScreenConfig) -> None:
         _write(folder, found, screen)
     write_json(paths.write(SCREENING_METRICS), found.metrics)
     remove_folder(cache)
-    logger.info("open %s in a browser", paths.write(SCREENING) / PAGE)
 
 
 def _engine(screen: ScreenConfig) -> Engine:
@@ -106,7 +101,6 @@ def _write(folder: Path, found: Screening, screen: ScreenConfig) -> None:
     if "sdf" in screen.also_as:
         write_text(folder / "ranking.sdf", ranking_as_sdf(found.ranking))
     found.rejected.to_parquet(folder / "rejected.parquet", index=False)
-    write_text(folder / PAGE, screening_page(found, screen))
 
 
 if __name__ == "__main__":

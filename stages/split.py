@@ -24,12 +24,12 @@ import logging
 
 import pandas as pd
 
-from stages.dti.atomic import write_file, write_json
 from stages.dti.config.split import SplitConfig
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.splits import make_split
+from stages.dti.data.splitting.leakage import leakage_report
+from stages.dti.data.splitting.splits import make_split
+from stages.dti.files import write_file, write_json
 from stages.dti.paths import DRUGS, INTERACTIONS, LEAKAGE, SPLITS, TARGETS, Paths
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 

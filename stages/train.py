@@ -4,7 +4,7 @@ In:
     ``data/interim/{interactions,targets}.parquet``, ``data/processed/splits.parquet``,
     ``data/processed/features/``.
 Out:
-    ``models/candidate/``: the model folder (``stages/dti/model_folder.py``), with calibration and
+    ``models/candidate/``: the model folder (``prediction/folder.py``), with calibration and
     threshold chosen on validation.
     ``reports/training_metrics.json``: model, epochs, best epoch (counted from 0), its validation
     metrics; of an ensemble, in the place of epochs and best epoch, ``members``: those of every fit;
@@ -29,23 +29,21 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from stages.dti.atomic import remove_folder, write_folder, write_json
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.lifecycle.tracking import TrackedRun, training_run
+from stages.dti.files import remove_folder, write_folder, write_json
 from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.paths import (
     CANDIDATE,
     TRAINING_CURVES,
     TRAINING_METRICS,
-    VALIDATION,
-    VALIDATION_METRICS,
     Paths,
 )
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
+from stages.dti.tracking.runs import TrackedRun, training_run
 from stages.dti.training.checkpoint import checkpoint_folder
 from stages.dti.training.curves import LearningCurve, LearningCurves
 from stages.dti.training.devices import require_devices
@@ -120,8 +118,6 @@ def run(
         )
         curves.save(paths.write(TRAINING_CURVES))
         tracked.log_metrics(summary)
-        tracked.log_artifact(paths.read(VALIDATION_METRICS))
-        tracked.log_artifact(paths.read(VALIDATION) / "validation.json")
         tracked.set_model(paths.write(CANDIDATE))
     remove_folder(checkpoint)
 

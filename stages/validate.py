@@ -6,8 +6,7 @@ Out:
 - ``reports/validation_metrics.json``: numbers only: quality_score (0-100), coverage_fraction
   (usable rows, 0-1), checks_total, checks_passed, checks_failed, rows, rows_usable, drugs,
   targets, positive_fraction, and what each check observed.
-- ``reports/validation/``: ``index.html`` (readable, needs no network), ``validation.json``
-  (every result), ``data_docs/`` (Great Expectations).
+- ``reports/validation/``: ``validation.json`` (every result), ``data_docs/`` (Great Expectations).
 
 Reads the sections ``dataset``, ``standardise`` (limits of size) and ``validate``. With
 ``validate.on_failure=fail`` a failed check, or a score below ``validate.min_quality_score``, fails
@@ -18,19 +17,18 @@ from __future__ import annotations
 
 import logging
 
-from stages.dti.atomic import write_folder, write_json, write_text
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import make_tables
-from stages.dti.data.checks import all_checks
-from stages.dti.data.expectations import run_checks
-from stages.dti.data.formats import read_records
-from stages.dti.data.quality import document, judge, metrics
+from stages.dti.data.sources.formats import read_records
+from stages.dti.data.validation.check_tables import make_tables
+from stages.dti.data.validation.checks import all_checks
+from stages.dti.data.validation.expectations import run_checks
+from stages.dti.data.validation.quality import document, judge, metrics
 from stages.dti.errors import DataError
+from stages.dti.files import write_folder, write_json
 from stages.dti.paths import RAW, VALIDATION, VALIDATION_METRICS, Paths
-from stages.dti.reporting.validation.page import validation_page
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +51,7 @@ def run(
     with write_folder(folder) as temporary:
         results = run_checks(tables, all_checks(validate), temporary / "data_docs")
         quality = judge(tables, results, validate)
-        found = document(quality, dataset.name)
-        write_json(temporary / "validation.json", found)
-        write_text(temporary / "index.html", validation_page(found))
+        write_json(temporary / "validation.json", document(quality, dataset.name))
     write_json(paths.write(VALIDATION_METRICS), metrics(quality))
     logger.info(
         "quality score %g, %d of %d checks passed, %.2f %% of %d rows usable",
@@ -74,8 +70,8 @@ def run(
     raise DataError(
         f"the raw data of {dataset.name} failed validation:\n  "
         + "\n  ".join(quality.problems)
-        + f"\nFailing rows: {folder / 'index.html'}. Correct the source or change conf/validate; "
-        "validate.on_failure=report goes on, and prepare then refuses the bad rows"
+        + f"\nFailing rows: {folder / 'data_docs/index.html'}. Correct the source or change "
+        "conf/validate; validate.on_failure=report goes on, and prepare then refuses the bad rows"
     )
 
 

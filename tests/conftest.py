@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.dti.process import prepare_process
+from stages.dti.runtime.process import prepare_process
 
 prepare_process()
 

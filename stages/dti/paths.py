@@ -6,8 +6,8 @@ from configparser import ConfigParser
 from dataclasses import dataclass
 from pathlib import Path
 
-from stages.dti.atomic import restore_folder
 from stages.dti.errors import DataError
+from stages.dti.files import restore_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,6 +38,8 @@ EVALUATION = Path("reports/evaluation")
 EVALUATION_PLOTS = Path("reports/plots/evaluation")
 DECISION = Path("reports/decision.json")
 REPORT = Path("reports/report.html")
+PAGES = Path("reports/pages")
+FIGURES = Path("reports/figures")
 SUMMARY = Path("reports/summary")
 BENCHMARK = Path("reports/benchmark")
 SCREENING = Path("reports/screening")

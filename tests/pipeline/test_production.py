@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from stages.dti.lifecycle.registry import aliased_version
-from stages.dti.lifecycle.tracking_store import configure
+from stages.dti.tracking.registry import aliased_version
+from stages.dti.tracking.store import configure
 from tests.support.tiny_repository import TinyRepository
 from tests.support.tracking_section import tracking_at
 

@@ -57,7 +57,7 @@ CHANGES = {
     "promotion threshold": (
         "conf/promote/default.yaml", {"floor": 0.01}, ["promote", "screen", "report"],
     ),
-    "targets on the page": ("conf/screen/default.yaml", {"page_targets": 2}, ["screen"]),
+    "targets on the page": ("conf/report/default.yaml", {"screening_targets": 2}, ["report"]),
     "report title": ("conf/report/default.yaml", {"title": "Another"}, ["report"]),
     "time limit": ("conf/execution/default.yaml", {"timeout_s": {"default": 500.0}}, []),
     "server port": ("conf/serve/default.yaml", {"port": 8001}, []),
@@ -88,7 +88,7 @@ def test_a_comment_in_the_model_file_reruns_from_train(tiny: TinyRepository) -> 
 
 def test_a_killed_stage_is_rebuilt_whole(tiny: TinyRepository) -> None:
     tiny.edit("conf/trainer/default.yaml", {"max_epochs": 3})
-    tiny.run("python", "-m", "stages.dti.compose")
+    tiny.run("python", "-m", "stages.dti", "compose")
     process = subprocess.Popen(
         ["dvc", "repro", "train"],
         cwd=tiny.root,
@@ -176,8 +176,8 @@ def test_evaluate_and_a_direct_call_agree_to_the_last_bit(tiny: TinyRepository) 
     script = """
 import pandas as pd
 from stages.dti.paths import DRUGS, EVALUATION, PROMOTED, TARGETS
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.prediction.predictor import Predictor
 table = pd.read_parquet(EVALUATION / "predictions.parquet")
 table = table.merge(pd.read_parquet(DRUGS)).merge(pd.read_parquet(TARGETS))
 pairs = [Pair(*row) for row in table[["smiles", "sequence"]].itertuples(index=False)]

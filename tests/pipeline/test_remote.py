@@ -70,7 +70,7 @@ def make_repro(repository: TinyRepository) -> tuple[int, str]:
 
 def test_make_repro_without_a_remote_advises_none(tiny: TinyRepository) -> None:
     tiny.edit("conf/report/default.yaml", {"title": "Another"})
-    tiny.run("python", "-m", "stages.dti.compose")
+    tiny.run("python", "-m", "stages.dti", "compose")
     code, output = make_repro(tiny)
     assert code == 0, output
     assert "Running stage 'report'" in output

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages.dti.lifecycle.provenance import folder_sha256
+from stages.dti.hashing import folder_sha256
 from stages.dti.paths import (
     CACHE,
     CANDIDATE,
@@ -35,9 +35,9 @@ import json, logging, sys
 from pathlib import Path
 from omegaconf import OmegaConf
 from stages import train
-from stages.dti.compose import compose
+from stages.dti.runtime.compose import compose
 from stages.dti.paths import Paths
-from stages.dti.stage import typed_sections
+from stages.dti.runtime.stage import typed_sections
 if __name__ == "__main__":
     logging.basicConfig(level="INFO")
     root, model, overrides = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]

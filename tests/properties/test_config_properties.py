@@ -14,10 +14,10 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from stages.dti.compose import compose
 from stages.dti.config.base import constraints, named_fields, sections_in
 from stages.dti.config.schema import Configuration, check
 from stages.dti.errors import ConfigError
+from stages.dti.runtime.compose import compose
 
 ANY_FINITE = {"positive_threshold", "negative_threshold"}
 """Numbers that are only compared with others; each is harmless."""

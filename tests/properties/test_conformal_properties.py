@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import betabinom, binomtest
 
-from stages.dti.evaluation.conformal import ConformalSets, coverage_report
+from stages.dti.uncertainty.conformal import ConformalSets, coverage_report
 
 coverages = st.sampled_from([0.7, 0.8, 0.9, 0.95])
 seeds = st.integers(0, 2**32 - 1)

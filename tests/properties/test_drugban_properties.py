@@ -18,9 +18,8 @@ from stages.dti.features.store import (
     Scalers,
     TargetFeatures,
 )
-from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from tests.support.drugban_sizes import drugban_of
 from tests.unit.drugban_reference import reference_logits
 

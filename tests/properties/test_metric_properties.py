@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from stages.dti.evaluation.calibration import Calibration, choose_threshold
 from stages.dti.evaluation.metrics import METRICS, ModelOutput, WeightedMetrics
+from stages.dti.uncertainty.calibration import Calibration, choose_threshold
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
+from stages.dti.chemistry.sequences import clean_sequence
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.dataset import DatasetConfig, LabelRule
 from stages.dti.config.prepare import PrepareConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.formats import RECORD_COLUMNS
-from stages.dti.data.labels import label_affinities
-from stages.dti.data.records import prepare_records
-from stages.dti.data.sequences import clean_sequence
-from stages.dti.data.standardise import standardise_smiles
-from stages.dti.data.tables import parse_affinities
+from stages.dti.data.preparation.labels import label_affinities
+from stages.dti.data.preparation.records import prepare_records
+from stages.dti.data.sources.formats import RECORD_COLUMNS
+from stages.dti.data.sources.tables import parse_affinities
 from stages.dti.errors import DataError, InvalidInputError
 
 STANDARDISE = StandardiseConfig(

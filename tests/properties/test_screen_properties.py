@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, composite
 
-from stages.dti.screening.ranking import best_first, merge_top
+from stages.dti.prediction.ranking import best_first, merge_top
 
 Row = tuple[int, float, str]
 

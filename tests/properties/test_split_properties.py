@@ -7,9 +7,9 @@ import pandas as pd
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from stages.dti.data.assignment import part_sizes, positives_per_part
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.splits import make_split
+from stages.dti.data.splitting.assignment import part_sizes, positives_per_part
+from stages.dti.data.splitting.leakage import leakage_report
+from stages.dti.data.splitting.splits import make_split
 from stages.dti.errors import DataError
 from tests.support.split_tables import KINDS, Tables, config, smiles_and_sequences, tables
 

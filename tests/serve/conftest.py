@@ -11,25 +11,25 @@ import pytest
 import torch
 from service_process import Service, running
 
-from stages.dti.atomic import write_json, write_text
+from stages.dti.artifacts.export import EXPORTED
+from stages.dti.artifacts.model_files import seal_export
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.standardise import standardise_smiles
-from stages.dti.evaluation.calibration import Calibration
-from stages.dti.evaluation.conformal import ConformalSets
-from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
-from stages.dti.lifecycle.export import EXPORTED
+from stages.dti.files import write_json, write_text
 from stages.dti.lifecycle.golden import golden_predictions
-from stages.dti.model_files import seal_export
-from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import ROOT, SAMPLE
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.folder import ModelFolder, Reference
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
+from stages.dti.uncertainty.calibration import Calibration
+from stages.dti.uncertainty.conformal import ConformalSets
 from tests.support.drugban_sizes import drugban_of
 
 

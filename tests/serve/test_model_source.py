@@ -9,10 +9,10 @@ import pytest
 from serve import model_source
 from serve.scoring import Scorer
 from serve.settings import load_settings
+from stages.dti.artifacts.export import Export
 from stages.dti.errors import DtiError, ModelError
-from stages.dti.lifecycle.export import Export
-from stages.dti.lifecycle.registry import register
-from stages.dti.lifecycle.tracking_store import configure
+from stages.dti.tracking.registry import register
+from stages.dti.tracking.store import configure
 
 
 def test_folder_is_served_as_it_is(model_folder: Path) -> None:

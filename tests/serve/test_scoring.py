@@ -23,12 +23,12 @@ from serve.schemas import (
 )
 from serve.scoring import Scorer
 from serve.settings import load_settings
+from stages.dti.artifacts.export import EXPORTED
+from stages.dti.artifacts.model_files import seal_export
 from stages.dti.config.serve import ServeConfig
 from stages.dti.errors import ModelError
-from stages.dti.lifecycle.export import EXPORTED
-from stages.dti.model_files import seal_export
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 

@@ -20,11 +20,11 @@ import pytest
 from service_process import Service, running
 
 from serve.schemas import EXAMPLES
-from stages.dti.lifecycle.export import EXPORTED
-from stages.dti.model_files import seal_export
+from stages.dti.artifacts.export import EXPORTED
+from stages.dti.artifacts.model_files import seal_export
 from stages.dti.paths import ROOT
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 
 CAFFEINE = "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
 FIELDS = {  # of a row → of the library's Prediction

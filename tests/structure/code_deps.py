@@ -1,7 +1,9 @@
-"""The modules that a stage imports, and their place in dvc.yaml.
+"""The code that a stage depends on, and its place in dvc.yaml.
 
-``python tests/structure/code_deps.py`` (``make deps``) rewrites the code dependencies of every
-stage in dvc.yaml; the test beside this file compares them.
+A room, that is a folder of the library without folders in it, is a unit: what stands in it changes
+together, and a stage that imports one of its files depends on the folder. A file that stands beside
+rooms is a unit by itself. ``python tests/structure/code_deps.py`` (``make deps``) rewrites the code
+dependencies of every stage in dvc.yaml; the test beside this file compares them.
 """
 
 from __future__ import annotations
@@ -12,13 +14,43 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-NEUTRALS = {"stages.dti.config.schema": "check() refuses a run or does nothing"}
-"""Modules that can refuse a run, but never change its result, with the reason.
+REPOSITORY = Path(__file__).resolve().parents[2]
 
-They are no code dependency, and what they import is not followed through them.
+NEUTRALS = {
+    "stages.dti.errors": "words of a refusal",
+    "stages.dti.files": "writes what it is given, whole or not at all",
+    "stages.dti.paths": "says where an artefact lies; the artefact itself is a dependency",
+    "stages.dti.runtime": "starts, logs and ends a process",
+    "stages.dti.tracking": "records what was done elsewhere",
+    "stages.dti.config": "refuses a value or passes it on; the value is a declared parameter",
+}
+"""Code that can refuse a run, but never change its result, with the reason.
+
+It is no dependency of any stage, and what it imports is not followed through it. What a neutral may
+import, and so do, a test says.
 """
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+SHELVES = {
+    "stages/dti/artifacts": "each artefact is written by one stage and read by few",
+}
+"""Folders whose files stand beside each other unread by one another: each is a unit."""
+
+PARTS = {
+    ("baselines", "stages/dti/training"): "what trains the network is the most of it",
+    ("baselines", "stages/dti/prediction"): "writes a model's folder, and predicts nothing",
+    ("train", "stages/dti/prediction"): "writes a model's folder, and predicts nothing",
+}
+"""Rooms of which a stage depends on the files that it imports, and not on the others, and why."""
+
+CHOSEN = {
+    "train": {
+        "stages/dti/models/${model.code}": {
+            "stages/dti/models/classical",
+            "stages/dti/models/drugban",
+        }
+    }
+}
+"""Rooms of which the configuration says which one the stage needs: as dvc.yaml names it → all."""
 
 
 def module_file(module: str) -> Path | None:
@@ -47,13 +79,22 @@ def imported_modules(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def package_data(path: Path) -> list[Path]:
-    """Return the files in ``templates/`` beside a module: it reads them."""
-    folder = REPOSITORY / path.parent / "templates"
-    kinds = (".html", ".css", ".j2")
-    return [
-        file.relative_to(REPOSITORY) for file in sorted(folder.rglob("*")) if file.suffix in kinds
-    ]
+def is_neutral(module: str) -> bool:
+    """Whether a module is one of ``NEUTRALS``, or stands in a room that is."""
+    return any(module == neutral or module.startswith(f"{neutral}.") for neutral in NEUTRALS)
+
+
+def closure(stage: str) -> list[Path]:
+    """Return the files that decide what a stage does, sorted: its script and all it imports."""
+    waiting, seen = [f"stages.{stage}"], set()
+    while waiting:
+        module = waiting.pop()
+        path = module_file(module)
+        if path is None or path in seen or is_neutral(module):
+            continue
+        seen.add(path)
+        waiting += imported_modules(path)
+    return sorted(path for path in seen if has_code(path))
 
 
 def has_code(path: Path) -> bool:
@@ -62,20 +103,22 @@ def has_code(path: Path) -> bool:
     return any(not isinstance(node, ast.Expr) for node in body)
 
 
-def closure(stage: str) -> list[str]:
-    """Return the files that decide what a stage does, sorted: its script and all it imports."""
-    waiting, seen = [f"stages.{stage}"], set()
-    while waiting:
-        module = waiting.pop()
-        if module in NEUTRALS:
-            continue
-        path = module_file(module)
-        if path is None or path in seen:
-            continue
-        seen.add(path)
-        waiting += imported_modules(path)
-    data = {file for path in seen for file in package_data(path) if path.parent != Path("stages")}
-    return sorted(path.as_posix() for path in seen | data if path.suffix != ".py" or has_code(path))
+@cache
+def is_room(folder: Path) -> bool:
+    """Whether a folder holds no other package: then it is a unit."""
+    return folder != Path("stages") and not any((REPOSITORY / folder).glob("*/__init__.py"))
+
+
+def dependencies(stage: str) -> list[str]:
+    """Return the code dependencies of a stage, as dvc.yaml has them: rooms and files, sorted."""
+    found = set()
+    for file in closure(stage):
+        room = file.parent.as_posix()
+        whole = is_room(file.parent) and room not in SHELVES and (stage, room) not in PARTS
+        found.add(room if whole else file.as_posix())
+    for chosen, rooms in CHOSEN.get(stage, {}).items():
+        found = (found - rooms) | {chosen}
+    return sorted(found)
 
 
 def is_code(dependency: str) -> bool:
@@ -94,7 +137,7 @@ def rewrite() -> None:
     for name, stage in pipeline["stages"].items():
         data = [dep for dep in stage.get("deps", []) if not is_code(dep)]
         stage["deps"].clear()
-        stage["deps"].extend([*data, *closure(name)])
+        stage["deps"].extend([*data, *dependencies(name)])
     with path.open("w", encoding="utf-8") as stream:
         yaml.dump(pipeline, stream)
 

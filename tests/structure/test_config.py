@@ -11,12 +11,13 @@ import yaml
 from dvc.utils.hydra import compose_and_dump
 from omegaconf import OmegaConf
 
-from stages.dti.compose import PARAMS, compose, main
+from stages.dti.commands.compose import main
 from stages.dti.config.base import build, field_names
 from stages.dti.config.execution import ExecutionConfig, Timeouts
 from stages.dti.config.schema import Configuration, check
 from stages.dti.errors import ConfigError
-from stages.dti.stage import SIDE_CHANNELS, sections_of, typed_sections
+from stages.dti.runtime.compose import PARAMS, compose
+from stages.dti.runtime.stage import SIDE_CHANNELS, sections_of, typed_sections
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIPELINE: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]

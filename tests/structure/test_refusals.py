@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from stages.dti.compose import PARAMS, compose, main
+from stages.dti.commands.compose import main
 from stages.dti.config.schema import check
 from stages.dti.errors import ConfigError
+from stages.dti.runtime.compose import PARAMS, compose
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -148,7 +149,7 @@ def test_every_problem_has_a_line() -> None:
     config = plain([])
     config["trainer"]["batch_size"] = 0
     config["split"]["sede"] = 1
-    config["report"] = {}
+    del config["report"]["title"]
     with pytest.raises(ConfigError) as caught:
         check(config)
     lines = str(caught.value).splitlines()

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from stages.dti.compose import compose
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
 from stages.dti.models.drugban.model import DrugBAN
+from stages.dti.runtime.compose import compose
 from stages.dti.training.domain import DomainAdaptation
 from stages.dti.training.drugban import fit_drugban
 from tests.support.drugban_sizes import drugban_of

@@ -9,9 +9,9 @@ from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.trainer import TrainConfig
-from stages.dti.model_folder import ModelFolder
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
+from stages.dti.prediction.folder import ModelFolder
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from tests.support.prepared_tables import (

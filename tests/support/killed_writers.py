@@ -17,11 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from stages.dti import atomic
+from stages.dti import files as atomic
 from stages.dti.errors import StageTimeoutError
 
 FILES = ("model.json", "weights", "reference/drugs")
-WRITER = ("atomic.py", "shutil.py")
+WRITER = ("files.py", "shutil.py")
 
 
 def write(path: Path, kind: str, text: str) -> None:

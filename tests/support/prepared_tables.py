@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from stages.dti.compose import compose
+from stages.dti.chemistry.keys import drug_key, target_key
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.base import SectionT, build
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.keys import drug_key, target_key
-from stages.dti.data.standardise import standardise_smiles
 from stages.dti.features.drugs import DrugFeatures, featurize_drugs
 from stages.dti.features.store import FeatureStore, Scaler, Scalers
 from stages.dti.features.targets import TargetFeatures, featurize_targets
 from stages.dti.paths import DRUGS, FEATURES, INTERACTIONS, ROOT, SAMPLE, SPLITS, TARGETS
+from stages.dti.runtime.compose import compose
 
 DEFAULTS: Any = OmegaConf.to_container(compose())
 

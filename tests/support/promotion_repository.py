@@ -12,8 +12,6 @@ from omegaconf import OmegaConf
 
 from stages import acquire, prepare, split
 from stages import promote as promote_stage
-from stages.dti.atomic import write_json
-from stages.dti.compose import compose
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.base import build
 from stages.dti.config.dataset import DatasetConfig
@@ -26,13 +24,12 @@ from stages.dti.config.split import SplitConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig
-from stages.dti.data.test_pairs import read_test_pairs
-from stages.dti.evaluation.conformal import coverage_report
 from stages.dti.evaluation.metrics import RANKING, Comparison, counts
+from stages.dti.evaluation.scoring import load_models, score
 from stages.dti.evaluation.strata import stratify
+from stages.dti.evaluation.test_set import read_test_pairs
+from stages.dti.files import write_json
 from stages.dti.lifecycle.record import Promotion, read_history
-from stages.dti.lifecycle.registry import aliased_version
-from stages.dti.lifecycle.tracking_store import Store, configure
 from stages.dti.lifecycle.transitions import promote_decided
 from stages.dti.models.base import FitContext
 from stages.dti.paths import (
@@ -49,10 +46,13 @@ from stages.dti.paths import (
     VALIDATION_METRICS,
     Paths,
 )
-from stages.dti.scoring import load_models, score
-from stages.dti.stage import sections_of
+from stages.dti.runtime.compose import compose
+from stages.dti.runtime.stage import sections_of
+from stages.dti.tracking.registry import aliased_version
+from stages.dti.tracking.store import Store, configure
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
+from stages.dti.uncertainty.conformal import coverage_report
 from tests.support.prepared_tables import write_features
 from tests.support.tracking_section import tracking_at, write_empty_store
 from tests.support.written_files import files_below

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -13,29 +12,35 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from stages.dti.atomic import write_json, write_text
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.report import ReportConfig
+from stages.dti.config.screen import ScreenConfig
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import make_tables
-from stages.dti.data.checks import all_checks
-from stages.dti.data.expectations import CheckResult
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.quality import document, judge
-from stages.dti.data.splits import make_split
+from stages.dti.data.splitting.leakage import leakage_report
+from stages.dti.data.splitting.splits import make_split
+from stages.dti.data.validation.check_tables import make_tables
+from stages.dti.data.validation.checks import all_checks
+from stages.dti.data.validation.expectations import CheckResult
+from stages.dti.data.validation.quality import document, judge
 from stages.dti.evaluation.applicability import applicability_report
-from stages.dti.evaluation.conformal import ConformalSets, coverage_report
-from stages.dti.evaluation.domain import ApplicabilityDomain
+from stages.dti.evaluation.curves import (
+    confusion,
+    precision_recall_curve,
+    reliability_curve,
+    roc_curve,
+)
 from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
 from stages.dti.evaluation.robustness import Answers, robustness_report
 from stages.dti.evaluation.strata import stratify
+from stages.dti.files import write_json, write_text
 from stages.dti.lifecycle.gates import decide
 from stages.dti.paths import (
     DECISION,
     EVALUATION,
+    EVALUATION_PLOTS,
     FEATURIZE_METRICS,
     LEAKAGE,
     METRICS,
@@ -43,20 +48,22 @@ from stages.dti.paths import (
     PROMOTED,
     REPORT,
     ROOT,
+    SCREENING,
+    SCREENING_METRICS,
     TRAINING_CURVES,
     TRAINING_METRICS,
     VALIDATION,
     Paths,
 )
+from stages.dti.screening.results import Screening
 from stages.dti.training.curves import LearningCurves
+from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
+from stages.dti.uncertainty.conformal import ConformalSets, coverage_report
 from stages.report import run
 from tests.support import split_tables
 from tests.support.prepared_tables import STANDARDISE
+from tests.support.prepared_tables import section as made_section
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
-    "gg=="
-)
 EVALUATE = EvaluateConfig(
     bootstrap_samples=100,
     confidence=0.95,
@@ -76,7 +83,9 @@ PROMOTE = PromoteConfig(
 )
 ENVIRONMENT = EnvironmentConfig(name="dev", alias="production", promotion="automatic")
 SPLIT = split_tables.config("random")
-REPORTED = ReportConfig(title="Drug-target interaction pipeline")
+REPORTED = ReportConfig(
+    title="Drug-target interaction pipeline", screening_targets=3, screening_drugs=2
+)
 
 
 def section(name: str) -> dict[str, Any]:
@@ -238,9 +247,17 @@ def write_model_results(
         root / EVALUATION / "robustness.json",
         robustness_report(test, outputs["candidate"], unmoved, STANDARDISE, EVALUATE),
     )
-    (root / EVALUATION / "pictures").mkdir()
-    for name in ("roc", "reliability"):
-        (root / EVALUATION / "pictures" / f"{name}.png").write_bytes(PIXEL)
+    (root / EVALUATION_PLOTS).mkdir(parents=True, exist_ok=True)
+    for name, curve in {
+        "roc": roc_curve(labels == 1, outputs),
+        "precision_recall": precision_recall_curve(labels == 1, outputs),
+        "reliability": reliability_curve(labels == 1, outputs, EVALUATE),
+        "confusion": confusion(labels == 1, outputs["candidate"]),
+    }.items():
+        curve.to_csv(root / EVALUATION_PLOTS / f"{name}.csv", index=False)
+    (root / SCREENING).mkdir(parents=True, exist_ok=True)
+    Screening.of_nothing().ranking.to_parquet(root / SCREENING / "ranking.parquet", index=False)
+    write_json(root / SCREENING_METRICS, Screening.of_nothing().metrics)
     decision = decide(metrics, "0" * 64, None, PROMOTE, ENVIRONMENT)
     write_json(root / DECISION, decision.to_dict())
 
@@ -272,7 +289,12 @@ def write_results(root: Path, skill: float = 1.8) -> Paths:
 
 def report(root: Path) -> str:
     """Run the stage and return its page."""
-    run(Paths(inputs=root, outputs=root), report=REPORTED, evaluate=EVALUATE)
+    run(
+        Paths(inputs=root, outputs=root),
+        report=REPORTED,
+        evaluate=EVALUATE,
+        screen=made_section(ScreenConfig, "screen"),
+    )
     return (root / REPORT).read_text(encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from stages.dti.data.standardise import standardise_smiles
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.paths import ROOT, SAMPLE
 from tests.support.prepared_tables import STANDARDISE
 

@@ -9,10 +9,13 @@ import pandas as pd
 
 from stages.dti.config.base import build
 from stages.dti.config.model import ModelConfig
+from stages.dti.config.report import ReportConfig
 from stages.dti.config.screen import ScreenConfig
 from stages.dti.config.trainer import TrainConfig
+from stages.dti.files import read_json
 from stages.dti.models.base import FitContext
-from stages.dti.paths import PROMOTED, ROOT, SAMPLE, Paths
+from stages.dti.paths import PROMOTED, ROOT, SAMPLE, SCREENING, SCREENING_METRICS, Paths
+from stages.dti.reporting.screening_page import screening_page
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from tests.support.prepared_tables import (
@@ -36,10 +39,16 @@ def screen_section(**changes: Any) -> ScreenConfig:
         "top_k": 5,
         "margin": 5,
         "chunk_drugs": 16,
-        "page_targets": 3,
-        "page_drugs": 2,
     }
     return section(ScreenConfig, "screen", **(small | changes))
+
+
+def screening_page_of(root: Path) -> str:
+    """The page of what was screened below ``root``: three targets, two drugs each."""
+    ranking = pd.read_parquet(root / SCREENING / "ranking.parquet")
+    metrics = read_json(root / SCREENING_METRICS)
+    report = section(ReportConfig, "report", screening_targets=3, screening_drugs=2)
+    return screening_page(ranking, metrics, screen_section(), report)
 
 
 def write_promoted(root: Path, name: str = "logistic_regression") -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.dti.chemistry.keys import drug_key, target_key
 from stages.dti.config.split import SplitConfig
-from stages.dti.data.keys import drug_key, target_key
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 KINDS = ("random", "cold_drug", "cold_target", "cold_pair", "scaffold", "cluster", "published")

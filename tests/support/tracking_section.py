@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.lifecycle.tracking_store import configure
-from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
+from stages.dti.tracking.store import configure
+from stages.dti.tracking.uri import URI_VARIABLE
 
 
 def tracking_at(uri: str, *, system_metrics: bool = False) -> TrackingConfig:

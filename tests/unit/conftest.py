@@ -30,7 +30,7 @@ def evaluate_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
     """The section ``tracking`` for a store of the file's own."""
-    from stages.dti.lifecycle.tracking_uri import URI_VARIABLE
+    from stages.dti.tracking.uri import URI_VARIABLE
     from tests.support.tracking_section import write_empty_store
 
     with pytest.MonkeyPatch.context() as patch:

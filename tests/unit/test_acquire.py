@@ -12,13 +12,13 @@ from dvc.utils.hydra import compose_and_dump
 from omegaconf import OmegaConf
 
 from stages.acquire import run
-from stages.dti.compose import compose
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.base import build
 from stages.dti.config.dataset import DatasetConfig
-from stages.dti.data.formats import read_records
+from stages.dti.data.sources.formats import read_records
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.paths import RAW, ROOT, SAMPLE, Paths
+from stages.dti.runtime.compose import compose
 
 ACQUIRE = AcquireConfig(timeout_s=5, attempts=1, retry_wait_s=0)
 TABLE = (

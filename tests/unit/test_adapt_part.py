@@ -10,8 +10,8 @@ import pytest
 
 from stages.dti.config.base import build
 from stages.dti.config.split import ADAPTABLE, SplitConfig
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.splits import make_split
+from stages.dti.data.splitting.leakage import leakage_report
+from stages.dti.data.splitting.splits import make_split
 from stages.dti.errors import ConfigError, LeakageError
 from tests.support.split_tables import KINDS, config, sample
 

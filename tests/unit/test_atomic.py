@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.dti.atomic import remove_folder, write_file, write_folder, write_json
+from stages.dti.files import remove_folder, write_file, write_folder, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:

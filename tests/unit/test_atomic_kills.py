@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from stages.dti import atomic
-from stages.dti.atomic import write_file, write_folder, write_text
+from stages.dti import files as atomic
 from stages.dti.errors import StorageError
+from stages.dti.files import write_file, write_folder, write_text
 from stages.dti.paths import ROOT, Paths
 from tests.support import killed_writers
 
@@ -198,7 +198,7 @@ def test_another_users_folder_is_said(tmp_path: Path) -> None:
     write_text(tmp_path / "table", "old")
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from stages.dti.atomic import write_text\n"
+        "from stages.dti.files import write_text\n"
         f"os.setuid({NOBODY})\n"
         "try:\n    write_text(Path(sys.argv[1]), 'new')\n"
         "except Exception as error:\n    print(type(error).__name__, error)"

@@ -16,17 +16,17 @@ from rdkit import DataStructs
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from stages.dti.chemistry.kmers import nearest_sequence_similarity
 from stages.dti.config.base import build
 from stages.dti.config.model import AnyModel, BaselinesConfig, ModelConfig
-from stages.dti.data.similarity import nearest_sequence_similarity
 from stages.dti.errors import ModelError
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import sequences_of, target_descriptor_names
 from stages.dti.models.base import FitContext, Model
-from stages.dti.models.gradient_boosting import GradientBoosting
-from stages.dti.models.logistic_regression import SCALED_LIMIT, WEIGHTS
-from stages.dti.models.nearest_neighbour import NearestNeighbour
-from stages.dti.models.pair_matrix import PairMatrix
+from stages.dti.models.classical.gradient_boosting import GradientBoosting
+from stages.dti.models.classical.logistic_regression import SCALED_LIMIT, WEIGHTS
+from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
+from stages.dti.models.classical.pair_matrix import PairMatrix
 from stages.dti.models.registry import load_model
 from stages.dti.training.classical import fit_classical
 from tests.support.sample_pairs import alone, sample_pairs, take

@@ -23,16 +23,15 @@ from stages.dti.benchmarking.measure import Variant, interleave
 from stages.dti.benchmarking.pictures import save_pictures
 from stages.dti.benchmarking.published import PaddedDrugBAN, padded_batch
 from stages.dti.benchmarking.sizes import NetworkSizes, published_network
-from stages.dti.compose import compose
 from stages.dti.config.base import build
 from stages.dti.config.benchmark import BenchmarkConfig, CaseName
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.features.drugs import featurize_drugs
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.paths import BENCHMARK, Paths
+from stages.dti.runtime.compose import compose
 from tests.support import worker_tasks
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import (

@@ -12,7 +12,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import f1_score, matthews_corrcoef, recall_score
 
 from stages.dti.errors import DataError, ModelError
-from stages.dti.evaluation.calibration import SCORE_CLIP, Calibration, choose_threshold
+from stages.dti.uncertainty.calibration import SCORE_CLIP, Calibration, choose_threshold
 
 
 def validation(pairs: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

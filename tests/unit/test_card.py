@@ -17,15 +17,15 @@ from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import EnsembleConfig, LogisticRegressionConfig, MemberConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.evaluation.calibration import Calibration
-from stages.dti.evaluation.conformal import ConformalSets
-from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.evaluation.metrics import TITLES
 from stages.dti.features.store import PairData, Scaler, Scalers
 from stages.dti.lifecycle.card import Measured, model_card
 from stages.dti.lifecycle.gates import decide
-from stages.dti.model_folder import ModelFolder, Reference
 from stages.dti.models.base import FitContext, Model
+from stages.dti.prediction.folder import ModelFolder, Reference
+from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
+from stages.dti.uncertainty.calibration import Calibration
+from stages.dti.uncertainty.conformal import ConformalSets
 
 
 class Silent(Model):

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 
+from stages.dti.chemistry.standardise import parse_smiles
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import make_tables
-from stages.dti.data.checks import Check, all_checks
-from stages.dti.data.expectations import CheckResult, run_checks
-from stages.dti.data.standardise import parse_smiles
+from stages.dti.data.validation.check_tables import make_tables
+from stages.dti.data.validation.checks import Check, all_checks
+from stages.dti.data.validation.expectations import CheckResult, run_checks
 from tests.support.prepared_tables import STANDARDISE
 
 DRUGS = {
@@ -240,7 +240,7 @@ def test_each_different_structure_is_parsed_once(monkeypatch: pytest.MonkeyPatch
         parsed.append(smiles)
         return parse_smiles(smiles, config)
 
-    monkeypatch.setattr("stages.dti.data.check_tables.parse_smiles", parse)
+    monkeypatch.setattr("stages.dti.data.validation.check_tables.parse_smiles", parse)
     make_tables(good_records(), DATASET, CONFIG, STANDARDISE)
     assert sorted(parsed) == sorted(set(parsed))
     assert len(parsed) == 8

@@ -1,12 +1,12 @@
-"""``python -m stages.dti.compose``: its help, and the composed configuration printed."""
+"""``python -m stages.dti compose``: its help, and the composed configuration printed."""
 
 from __future__ import annotations
 
 import pytest
 import yaml
 
-from stages.dti import compose as module
-from stages.dti.compose import main
+from stages.dti.commands import compose as module
+from stages.dti.commands.compose import main
 from stages.dti.paths import ROOT
 
 

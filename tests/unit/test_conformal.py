@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.stats import beta, binom
 
-from stages.dti.evaluation.conformal import FAILS, HOLDS, ConformalSets, coverage_report
+from stages.dti.uncertainty.conformal import FAILS, HOLDS, ConformalSets, coverage_report
 
 
 def test_the_limit_is_the_rank_of_n_plus_one() -> None:

@@ -19,8 +19,8 @@ from stages.dti.evaluation.curves import (
     roc_curve,
 )
 from stages.dti.evaluation.metrics import Comparison, ModelOutput
-from stages.dti.evaluation.pictures import Results, save_pictures
 from stages.dti.evaluation.strata import stratify
+from stages.dti.reporting.figures import Results, save_pictures
 
 CONFIG = EvaluateConfig(
     bootstrap_samples=100,
@@ -171,8 +171,9 @@ PICTURES = ["confusion", "precision_recall", "reliability", "roc", "strata"]
 
 def test_pictures_are_the_same_to_the_byte(tmp_path: Path) -> None:
     drawn = results(*scored(100))
-    save_pictures(drawn, tmp_path / "one")
-    save_pictures(drawn, tmp_path / "two")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        save_pictures(drawn, tmp_path / name)
     for name in PICTURES:
         one = (tmp_path / "one" / f"{name}.png").read_bytes()
         assert one == (tmp_path / "two" / f"{name}.png").read_bytes()
@@ -183,5 +184,5 @@ def test_pictures_are_the_same_to_the_byte(tmp_path: Path) -> None:
 
 def test_pictures_of_a_set_too_small_to_measure(tmp_path: Path) -> None:
     output = ModelOutput(np.array([0.2, 0.7]), np.array([0.2, 0.7]), 0.5)
-    save_pictures(results(np.array([True, True]), {"candidate": output}), tmp_path / "pictures")
-    assert sorted(path.stem for path in (tmp_path / "pictures").iterdir()) == PICTURES
+    save_pictures(results(np.array([True, True]), {"candidate": output}), tmp_path)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == PICTURES

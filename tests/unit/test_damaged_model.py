@@ -14,17 +14,17 @@ import pandas as pd
 import pytest
 import torch
 
+from stages.dti.artifacts.model_files import FILES, seal, seal_export, verify_folder
 from stages.dti.config.base import build
 from stages.dti.config.model import DrugBANConfig, ModelConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DamagedModelError, ModelError
-from stages.dti.lifecycle.pyfunc import _load_pyfunc
-from stages.dti.model_files import FILES, seal, seal_export, verify_folder
 from stages.dti.models.base import FitContext, Model
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import Paths
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.pyfunc import _load_pyfunc
 from stages.dti.training.export import TrainingData, finish, load_training_data
 from stages.dti.training.fit import fit
 from tests.support.drugban_sizes import drugban_of

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
-from stages.dti.data.similarity import SequenceReference
-from stages.dti.evaluation import domain as module
-from stages.dti.evaluation.domain import MAX_LIMIT, ApplicabilityDomain
+from stages.dti.chemistry.kmers import SequenceReference
 from stages.dti.paths import ROOT, SAMPLE
+from stages.dti.uncertainty import applicability_domain as module
+from stages.dti.uncertainty.applicability_domain import MAX_LIMIT, ApplicabilityDomain
 
 SMILES = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=60)["smiles"].tolist()
 SEQUENCES = pd.read_csv(ROOT / SAMPLE / "targets.csv", nrows=40)["sequence"].tolist()

@@ -10,6 +10,7 @@ from rdkit import Chem
 from rdkit.Chem import Descriptors
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
+from stages.dti.chemistry.fingerprints import morgan_fingerprints
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.errors import InvalidInputError
 from stages.dti.features import drugs
@@ -18,7 +19,6 @@ from stages.dti.features.drugs import (
     DESCRIPTOR_LIMIT,
     DRUG_DESCRIPTORS,
     featurize_drugs,
-    morgan_fingerprints,
 )
 from stages.dti.features.store import ATOM_DIM, DrugFeatures
 

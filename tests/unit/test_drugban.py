@@ -16,11 +16,10 @@ from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.encoders.sequence_cnn import sequence_batch
-from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from stages.dti.models.drugban.ops import RowBatchNorm
+from stages.dti.models.drugban.sequence_encoder import sequence_batch
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import DEFAULTS
 from tests.unit.drugban_reference import reference_logits

@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from sklearn.metrics import roc_auc_score
 
 from stages import featurize
-from stages.dti.compose import compose
 from stages.dti.config.features import EmbeddingConfig, FeaturesConfig, FeaturizeConfig
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.trainer import TrainConfig
@@ -20,8 +19,9 @@ from stages.dti.features import embeddings
 from stages.dti.features.store import FeatureStore
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.paths import CACHE, CANDIDATE, FEATURES, TARGETS, Paths
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.runtime.compose import compose
 from stages.dti.training.drugban import fit_drugban
 from stages.dti.training.export import finish, load_training_data
 from tests.support.drugban_fits import context_at, trainer

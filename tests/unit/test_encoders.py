@@ -20,11 +20,10 @@ from stages.dti.config.base import build
 from stages.dti.config.model import DrugBANConfig, GraphConfig, ModelConfig
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.encoders.build import Widths
-from stages.dti.models.drugban.encoders.graph import GraphEncoder, graph_batch
+from stages.dti.models.drugban.encoders import Widths
+from stages.dti.models.drugban.graph_encoder import GraphEncoder, graph_batch
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from tests.support.sample_pairs import alone, sample_pairs, take
 
 DRUGS: dict[str, dict[str, Any]] = {

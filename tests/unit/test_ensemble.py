@@ -17,7 +17,6 @@ from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from stages.dti.compose import compose
 from stages.dti.config.base import build
 from stages.dti.config.model import EnsembleConfig, ModelConfig
 from stages.dti.config.trainer import TrainerConfig
@@ -27,6 +26,7 @@ from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.models.ensemble import COMBINATION, Combination, Ensemble
 from stages.dti.models.registry import load_model
 from stages.dti.paths import ROOT
+from stages.dti.runtime.compose import compose
 from stages.dti.training.ensemble import combine_on_validation, rank_line
 from stages.dti.training.fit import fit
 from tests.support.drugban_sizes import drugban_of

@@ -13,9 +13,9 @@ import pytest
 from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, roc_auc_score
 
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.robustness import sample_rows
-from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure
+from stages.dti.evaluation.scoring import load_models, score
+from stages.dti.evaluation.test_set import read_test_pairs
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -25,9 +25,9 @@ from stages.dti.paths import (
     SPLITS,
     Paths,
 )
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
-from stages.dti.scoring import load_models, score
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.tracking.store import MODEL_TAG, configure
 from stages.evaluate import run
 from tests.support.evaluated_models import EVALUATE, MODELS, TRAIN
 from tests.support.prepared_tables import FEATURE_PARAMETERS
@@ -64,7 +64,6 @@ def test_writes_the_promised_files_and_no_others(outputs: Path) -> None:
             "reports/evaluation/applicability.json",
             "reports/evaluation/robustness.json",
             "reports/evaluation/strata.json",
-            *(f"reports/evaluation/pictures/{name}.png" for name in (*curves, "strata")),
             *(f"reports/plots/evaluation/{name}.csv" for name in curves),
         ]
     )

@@ -15,7 +15,7 @@ import pytest
 
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.dataset import SourceFile
-from stages.dti.data.fetch import Fetched, Fetcher, suffix_of
+from stages.dti.data.sources.fetch import Fetched, Fetcher, suffix_of
 from stages.dti.errors import DataError
 
 TABLE = b"smiles,sequence,label\nCCO,MKTAYIAKQR,1\n"
@@ -93,8 +93,8 @@ def test_a_long_download_tells_how_much_has_arrived(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("stages.dti.progress.FIRST_S", 0.0)
-    monkeypatch.setattr("stages.dti.progress.GROWTH", 0.0)
+    monkeypatch.setattr("stages.dti.runtime.progress.FIRST_S", 0.0)
+    monkeypatch.setattr("stages.dti.runtime.progress.GROWTH", 0.0)
     large = TABLE + b"CCO,MKTAYIAKQR,1\n" * 800_000
     fetcher.fetch(SourceFile(url=server.script("/b.csv", (200, large))), tmp_path / "b.csv")
     told = [line for line in caplog.messages if line.startswith("megabytes of b.csv: ")]

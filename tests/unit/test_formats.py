@@ -17,8 +17,8 @@ import pytest
 
 from stages.dti.config.base import build
 from stages.dti.config.dataset import DatasetConfig
-from stages.dti.data.bindingdb import MULTICHAIN_TARGET
-from stages.dti.data.formats import RECORD_COLUMNS, read_records
+from stages.dti.data.sources.bindingdb import MULTICHAIN_TARGET
+from stages.dti.data.sources.formats import RECORD_COLUMNS, read_records
 from stages.dti.errors import ConfigError, DataError
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
@@ -389,7 +389,7 @@ def test_bindingdb_dump_refuses_targets_of_several_chains(
 def test_bindingdb_dump_is_read_in_pieces_and_zipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stages.dti.data.bindingdb._CHUNK_ROWS", 2)
+    monkeypatch.setattr("stages.dti.data.sources.bindingdb._CHUNK_ROWS", 2)
     rows = [dump_row(kd=str(number)) for number in range(1, 6)]
     with zipfile.ZipFile(tmp_path / "dump.zip", "w") as archive:
         archive.writestr("BindingDB_All.tsv", dump(*rows))

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stages.dti.atomic import write_json
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.errors import ConfigError
+from stages.dti.files import write_json
 from stages.dti.lifecycle.gates import Check, Decision, PreviousComparison, decide
 
 PROMOTE = PromoteConfig(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from stages.dti.errors import InvalidInputError, nearest
-from stages.dti.known_targets import KnownTargets
+from stages.dti.prediction.known_targets import KnownTargets
 
 
 def known(rows: list[tuple[str, str | None]]) -> KnownTargets:

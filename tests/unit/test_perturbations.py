@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rdkit import Chem
 
-from stages.dti.data.standardise import standardise_smiles
+from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.evaluation.perturbations import (
     NotPossibleError,
     add_methyl,

@@ -18,8 +18,8 @@ from stages.dti.config.model import ModelConfig
 from stages.dti.errors import ModelError
 from stages.dti.models.registry import reads_descriptors
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE
-from stages.dti.prediction import Pair, Target
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair, Target
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import DEFAULTS
 from tests.support.screened_model import NOT_DRUGS, write_promoted
@@ -29,8 +29,8 @@ SMILES: list[str] = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=20)["smiles"]
 RANK = """
 import dataclasses, json, sys
 from pathlib import Path
-from stages.dti.prediction import Target
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.types import Target
+from stages.dti.prediction.predictor import Predictor
 folder, target, smiles = json.loads(sys.stdin.read())
 imported = [name for name in ("torch", "scipy", "sklearn") if name in sys.modules]
 predictor, library = Predictor.load_with_library(Path(folder), smiles)
@@ -132,7 +132,7 @@ def test_where_torch_runs_already_no_process_is_forked(
         raise AssertionError("forked")
 
     assert torch.get_num_threads()
-    monkeypatch.setattr("stages.dti.predictor.ProcessPoolExecutor", refuse)
+    monkeypatch.setattr("stages.dti.prediction.predictor.ProcessPoolExecutor", refuse)
     predictor, library = Predictor.load_with_library(folders["nearest_neighbour"], SMILES)
     assert library.texts == predictor.ready_drugs(SMILES).texts
 

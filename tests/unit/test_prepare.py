@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from rdkit import Chem, rdBase
 
 from stages import acquire
-from stages.dti.compose import compose
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.base import build
 from stages.dti.config.dataset import DatasetConfig
@@ -21,6 +20,7 @@ from stages.dti.config.prepare import PrepareConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import DataError
 from stages.dti.paths import DRUGS, INTERACTIONS, PREPARE_METRICS, REJECTED, ROOT, TARGETS, Paths
+from stages.dti.runtime.compose import compose
 from stages.prepare import run
 
 INTERIM = (DRUGS, TARGETS, INTERACTIONS, REJECTED)

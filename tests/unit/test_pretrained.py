@@ -12,17 +12,17 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from stages.dti.artifacts.export import Export
+from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.evaluate import EvaluateConfig, PretrainedConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DataError, ModelError
-from stages.dti.lifecycle.export import Export
-from stages.dti.lifecycle.registry import register, set_alias
-from stages.dti.lifecycle.tracking import training_run
-from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure
-from stages.dti.model_files import verify_folder
 from stages.dti.paths import BASELINES, CANDIDATE, EVALUATION, METRICS, SPLITS, Paths
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.tracking.registry import register, set_alias
+from stages.dti.tracking.runs import training_run
+from stages.dti.tracking.store import MODEL_TAG, configure
 from stages.evaluate import run
 from tests.support.evaluated_models import EVALUATE, MODELS, fit_model
 

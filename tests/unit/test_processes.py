@@ -14,8 +14,8 @@ from torch import Tensor
 
 from stages.dti.config.adaptation import CdanConfig
 from stages.dti.features.store import PairData
-from stages.dti.models.drugban.masked import RowBatchNorm
 from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.ops import RowBatchNorm
 from stages.dti.training.domain import DomainAdaptation
 from stages.dti.training.lightning_module import DrugBANModule, Step
 from stages.dti.training.processes import Process, together

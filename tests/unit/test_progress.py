@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from stages.dti import progress
-from stages.dti.compose import compose
+from stages.dti.chemistry.standardise import standardise_drugs
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.standardise import standardise_drugs
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.targets import featurize_targets
-from stages.dti.progress import EACH_S, ProgressLog, duration
+from stages.dti.runtime import progress
+from stages.dti.runtime.compose import compose
+from stages.dti.runtime.progress import EACH_S, ProgressLog, duration
 from tests.support.drugban_fits import fitted
 from tests.support.sample_pairs import sample_pairs, take
 

@@ -12,11 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.dti.artifacts.export import CARD, VERSION, WRITTEN_HERE
+from stages.dti.artifacts.model_files import FILES, verify_folder
 from stages.dti.errors import DataError, ModelError
-from stages.dti.lifecycle.export import CARD, VERSION, WRITTEN_HERE
-from stages.dti.lifecycle.pyfunc import PredictorModel
-from stages.dti.lifecycle.registry import fetch
-from stages.dti.model_files import FILES, verify_folder
 from stages.dti.paths import (
     CANDIDATE,
     EVALUATION,
@@ -26,8 +24,10 @@ from stages.dti.paths import (
     PREPARE_METRICS,
     PROMOTED,
 )
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.pyfunc import PredictorModel
+from stages.dti.prediction.types import Pair
+from stages.dti.tracking.registry import fetch
 from tests.support.promotion_repository import NOT_WORSE, PROMOTE, Repository, check, propose, read
 from tests.support.written_files import files_below
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stages.dti.atomic import write_json
+from stages.dti.artifacts.export import NO_MODEL
+from stages.dti.artifacts.model_files import FILES, verify_folder
 from stages.dti.config.environment import EnvironmentConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import DamagedModelError, DataError, ModelError
-from stages.dti.lifecycle.export import NO_MODEL
-from stages.dti.lifecycle.provenance import file_sha256
+from stages.dti.evaluation.test_set import read_test_pairs
+from stages.dti.files import write_json
+from stages.dti.hashing import file_sha256
 from stages.dti.lifecycle.record import MEASURED_ON
-from stages.dti.model_files import FILES, verify_folder
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -28,8 +28,8 @@ from stages.dti.paths import (
     SPLITS,
     Paths,
 )
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 from tests.support.promotion_repository import (
     NOT_WORSE,
     PROMOTE,

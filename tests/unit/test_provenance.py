@@ -9,15 +9,9 @@ import pytest
 
 from stages.dti.config.split import SplitConfig
 from stages.dti.errors import DataError
-from stages.dti.lifecycle.provenance import (
-    artefact_hashes,
-    code_sha256,
-    file_sha256,
-    folder_sha256,
-    git_commit,
-    uncommitted,
-)
+from stages.dti.hashing import artefact_hashes, code_sha256, file_sha256, folder_sha256
 from stages.dti.paths import Paths
+from stages.dti.runtime.git import git_commit, uncommitted
 from stages.dti.training.checkpoint import checkpoint_folder
 from tests.support.prepared_tables import section
 

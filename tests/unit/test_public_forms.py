@@ -11,7 +11,7 @@ import pytest
 from test_formats import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN, dump, dump_row
 from test_prepare import metrics, prepare
 
-from stages.dti.compose import compose
+from stages.dti.runtime.compose import compose
 
 GEFITINIB = "COc1cc2ncnc(Nc3ccc(F)c(Cl)c3)c2cc1OCCCN1CCOCC1"
 

@@ -22,8 +22,7 @@ from stages.dti.errors import DataError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from tests.support.drugban_sizes import drugban_of
 from tests.support.sample_pairs import FEATURES
 from tests.unit.drugban_reference import reference_logits

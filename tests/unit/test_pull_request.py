@@ -14,12 +14,12 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from stages.dti.atomic import write_json
-from stages.dti.compose import compose
 from stages.dti.errors import DataError
+from stages.dti.files import write_json
 from stages.dti.paths import INTERACTIONS, METRICS, ROOT, SPLITS, TRAINING_CURVES
 from stages.dti.reporting.changes import committed_results, present_results
 from stages.dti.reporting.pull_request import LIMIT, comment
+from stages.dti.runtime.compose import compose
 from tests.support.dvc_repository import Repository
 from tests.support.reported_results import change, report, write_results
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from stages.dti.config.validate import ValidateConfig
-from stages.dti.data.check_tables import CheckTables
-from stages.dti.data.checks import Check, all_checks
-from stages.dti.data.expectations import CheckResult
-from stages.dti.data.quality import (
+from stages.dti.data.validation.check_tables import CheckTables
+from stages.dti.data.validation.checks import Check, all_checks
+from stages.dti.data.validation.expectations import CheckResult
+from stages.dti.data.validation.quality import (
     Quality,
     describe_failure,
     document,
@@ -19,7 +19,7 @@ from stages.dti.data.quality import (
     metrics,
     quality_score,
 )
-from stages.dti.reporting.validation.page import validation_page
+from stages.dti.reporting.validation_page import validation_page
 
 CONFIG = ValidateConfig(
     on_failure="fail",

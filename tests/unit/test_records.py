@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.dti.chemistry.keys import drug_key, target_key
 from stages.dti.config.dataset import DatasetConfig, LabelRule
 from stages.dti.config.prepare import PrepareConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.formats import RECORD_COLUMNS
-from stages.dti.data.keys import drug_key, target_key
-from stages.dti.data.labels import label_affinities, merge_measurements
-from stages.dti.data.records import Prepared, prepare_records
+from stages.dti.data.preparation.labels import label_affinities, merge_measurements
+from stages.dti.data.preparation.records import Prepared, prepare_records
+from stages.dti.data.sources.formats import RECORD_COLUMNS
 from stages.dti.errors import DataError
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"

@@ -19,9 +19,9 @@ from test_records import (
     records,
 )
 
-from stages.dti.data.keys import drug_key, target_key
-from stages.dti.data.records import prepare_records
-from stages.dti.data.tables import parse_affinities, parse_labels
+from stages.dti.chemistry.keys import drug_key, target_key
+from stages.dti.data.preparation.records import prepare_records
+from stages.dti.data.sources.tables import parse_affinities, parse_labels
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from stages.dti.artifacts.export import Export
+from stages.dti.artifacts.model_files import seal, verify_folder
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import ModelError
-from stages.dti.lifecycle.export import Export
-from stages.dti.lifecycle.registry import (
+from stages.dti.tracking.registry import (
     add_file,
     aliased_version,
     fetch,
@@ -20,9 +21,8 @@ from stages.dti.lifecycle.registry import (
     register,
     set_alias,
 )
-from stages.dti.lifecycle.tracking import training_run
-from stages.dti.lifecycle.tracking_store import Store, configure
-from stages.dti.model_files import seal, verify_folder
+from stages.dti.tracking.runs import training_run
+from stages.dti.tracking.store import Store, configure
 
 METRICS = {"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}}
 DECISION = {"verdict": "passed", "summary": "m passes the gate."}

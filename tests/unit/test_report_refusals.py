@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
-from stages.dti.atomic import write_text
 from stages.dti.errors import DataError
+from stages.dti.files import write_text
 from stages.dti.paths import (
     DECISION,
     EVALUATION,
+    EVALUATION_PLOTS,
     LEAKAGE,
     METRICS,
     PREPARE_METRICS,
@@ -66,7 +66,7 @@ def test_curves_of_another_form_are_refused(results_copy: Path) -> None:
         report(results_copy)
 
 
-def test_missing_pictures_are_refused(results_copy: Path) -> None:
-    shutil.rmtree(results_copy / EVALUATION / "pictures")
-    with pytest.raises(DataError, match="holds no picture"):
+def test_a_missing_curve_is_refused(results_copy: Path) -> None:
+    (results_copy / EVALUATION_PLOTS / "roc.csv").unlink()
+    with pytest.raises(DataError, match=r"roc\.csv does not exist"):
         report(results_copy)

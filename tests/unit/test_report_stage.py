@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from markupsafe import escape
 
-from stages.dti.atomic import write_text
+from stages.dti.files import write_text
 from stages.dti.paths import DECISION, EVALUATION, METRICS, PROMOTED
 from stages.dti.training.curves import LearningCurves
 from tests.support.reported_results import change, report, write_results, write_training
@@ -66,7 +66,7 @@ def test_what_every_stage_found_is_shown(html: str) -> None:
     assert "3 long sequences cut" in html
     assert "Learning rate" not in html  # it was not recorded
     assert html.count("<svg") == 4  # loss, AUROC, and two histograms of similarity
-    assert html.count("data:image/png;base64,") == 2
+    assert html.count("data:image/png;base64,") == 5
 
 
 def test_strata_that_were_not_measured_say_why(html: str) -> None:

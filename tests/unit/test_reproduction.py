@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stages.dti.errors import ConfigError
-from stages.dti.reproduction import compare, reproduction, summary
+from stages.dti.reporting.reproduction import compare, reproduction, summary
 
 METRICS = {
     "candidate": {"auroc": {"value": 0.83, "n": 500}, "model": "drugban", "passed": True},

@@ -16,7 +16,6 @@ from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.evaluation.metrics import ModelOutput
 from stages.dti.evaluation.robustness import (
     BROKEN,
@@ -30,10 +29,11 @@ from stages.dti.evaluation.robustness import (
     robustness_report,
     sample_rows,
 )
+from stages.dti.evaluation.scoring import asker
+from stages.dti.evaluation.test_set import read_test_pairs
 from stages.dti.models.base import FitContext
 from stages.dti.paths import CANDIDATE, Paths
-from stages.dti.predictor import Predictor
-from stages.dti.scoring import asker
+from stages.dti.prediction.predictor import Predictor
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from tests.support.prepared_tables import (

@@ -18,7 +18,7 @@ import pytest
 
 from stages.dti.errors import ConfigError
 from stages.dti.paths import PROMOTED, ROOT, SCREENING, Paths
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
 from stages.dti.screening import ray_engine
 from stages.dti.screening.chunks import Chunk
 from stages.dti.screening.job import Job, score_locally

@@ -19,9 +19,9 @@ from stages.dti.models.base import Model, Precision
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE
-from stages.dti.prediction import Pair, Target
-from stages.dti.predictor import Predictor
-from stages.dti.screening.ranking import MARGIN, best_first, is_certain
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.ranking import MARGIN, best_first, is_certain
+from stages.dti.prediction.types import Pair, Target
 from tests.support.drugban_sizes import drugban_of
 from tests.support.screened_model import NOT_DRUGS, write_promoted
 

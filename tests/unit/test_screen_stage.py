@@ -13,16 +13,16 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 
-from stages.dti.data.standardise import standardise_smiles
-from stages.dti.data.tables import read_table
+from stages.dti.chemistry.standardise import standardise_smiles
+from stages.dti.data.sources.tables import read_table
 from stages.dti.errors import DataError
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
-from stages.dti.prediction import Pair, Target
-from stages.dti.predictor import Predictor
-from stages.dti.screening.page import structure
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair, Target
+from stages.dti.reporting.screening_page import structure
 from stages.screen import run
 from tests.support.prepared_tables import STANDARDISE
-from tests.support.screened_model import LIBRARY, screen_section
+from tests.support.screened_model import LIBRARY, screen_section, screening_page_of
 from tests.support.written_files import files_below
 
 TOP_K = 5
@@ -97,7 +97,7 @@ def test_the_scores_that_are_kept_are_the_whole_matrix(
 def test_the_page_needs_no_network_and_draws_each_drug_once(
     screen_outputs: Path, ranking: pd.DataFrame
 ) -> None:
-    page = (screen_outputs / SCREENING / "screening.html").read_text()
+    page = screening_page_of(screen_outputs)
     linked = re.findall(r"(?:src|href|srcset|action)=\"([^\"]*)\"", page)
     assert all(link.startswith(("#", "data:")) for link in linked)
     assert "<script" not in page
@@ -130,7 +130,7 @@ def test_the_size_of_the_chunks_does_not_show(
     screen_inputs: Path, screen_outputs: Path, tmp_path: Path, chunk_drugs: int
 ) -> None:
     run(Paths(screen_inputs, tmp_path), screen=screen_section(chunk_drugs=chunk_drugs))
-    for name in ("ranking.parquet", "rejected.parquet", "screening.html"):
+    for name in ("ranking.parquet", "rejected.parquet"):
         assert (tmp_path / SCREENING / name).read_bytes() == (
             screen_outputs / SCREENING / name
         ).read_bytes()
@@ -162,7 +162,7 @@ def test_where_no_model_is_promoted_nothing_is_screened(
     run(Paths(tmp_path, tmp_path), screen=screen_section())
     assert metrics_in(tmp_path)["model"] is None
     assert "NO_MODEL.md" in caplog.text
-    assert "Nothing was screened" in (tmp_path / SCREENING / "screening.html").read_text()
+    assert "Nothing was screened" in screening_page_of(tmp_path)
     assert pd.read_parquet(tmp_path / SCREENING / "ranking.parquet").empty
 
 

@@ -6,8 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from stages.dti.data.keys import drug_key, target_key
-from stages.dti.data.sequences import clean_sequence
+from stages.dti.chemistry.keys import drug_key, target_key
+from stages.dti.chemistry.sequences import clean_sequence
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.targets import RESIDUE_ALPHABET
 

@@ -12,18 +12,19 @@ from rdkit import Chem, DataStructs
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from scipy.stats import spearmanr
 
-from stages.dti.data import similarity
-from stages.dti.data.similarity import (
+from stages.dti.chemistry.fingerprints import (
     ECFP4_BITS,
     ECFP4_RADIUS,
+    morgan_fingerprints,
+    nearest_tanimoto,
+    tanimoto,
+)
+from stages.dti.chemistry.kmers import (
     KMER_LENGTH,
     SequenceReference,
     nearest_sequence_similarity,
-    nearest_tanimoto,
     sequence_kmers,
-    tanimoto,
 )
-from stages.dti.features.drugs import morgan_fingerprints
 from tests.support.split_tables import SAMPLE, smiles_and_sequences
 
 SMILES, SEQUENCES = smiles_and_sequences(60, 40)
@@ -157,7 +158,7 @@ def test_nearest_tanimoto_does_not_depend_on_neighbours_or_chunks(
     together = nearest_tanimoto(fingerprints, fingerprints[::3])
     alone = [nearest_tanimoto(row[None], fingerprints[::3])[0] for row in fingerprints]
     assert np.array(alone, dtype=np.float32).tobytes() == together.tobytes()
-    monkeypatch.setattr(similarity, "_BLOCK_VALUES", 50)
+    monkeypatch.setattr("stages.dti.chemistry.fingerprints._BLOCK_VALUES", 50)
     assert nearest_tanimoto(fingerprints, fingerprints[::3]).tobytes() == together.tobytes()
 
 

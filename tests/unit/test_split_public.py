@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.dti.data.leakage import leakage_report
-from stages.dti.data.splits import make_split
+from stages.dti.data.splitting.leakage import leakage_report
+from stages.dti.data.splitting.splits import make_split
 from tests.support.split_tables import KINDS, Tables, config, tables
 
 

@@ -10,18 +10,18 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from stages.dti.data.assignment import balance, part_sizes, positives_per_part
-from stages.dti.data.clusters import drug_clusters, scaffold_groups, target_clusters
-from stages.dti.data.scaffolds import murcko_scaffold
-from stages.dti.data.similarity import (
+from stages.dti.chemistry.fingerprints import (
     ECFP4_BITS,
     ECFP4_RADIUS,
-    SequenceReference,
+    morgan_fingerprints,
     tanimoto,
 )
-from stages.dti.data.splits import make_split
+from stages.dti.chemistry.kmers import SequenceReference
+from stages.dti.chemistry.scaffolds import murcko_scaffold
+from stages.dti.data.splitting.assignment import balance, part_sizes, positives_per_part
+from stages.dti.data.splitting.clusters import drug_clusters, scaffold_groups, target_clusters
+from stages.dti.data.splitting.splits import make_split
 from stages.dti.errors import DataError, InvalidInputError
-from stages.dti.features.drugs import morgan_fingerprints
 from tests.support.split_tables import (
     KINDS,
     Tables,
@@ -202,7 +202,7 @@ def test_target_clusters_are_single_linkage() -> None:
 def test_clusters_join_across_blocks_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     fingerprints = morgan_fingerprints(SMILES, ECFP4_RADIUS, ECFP4_BITS)
     whole = drug_clusters(fingerprints, 0.4)
-    monkeypatch.setattr("stages.dti.data.clusters._ROWS", 7)
+    monkeypatch.setattr("stages.dti.data.splitting.clusters._ROWS", 7)
     assert (drug_clusters(fingerprints, 0.4) == whole).all()
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from stages.dti.errors import ConfigError, DataError, StageTimeoutError
 from stages.dti.paths import INTERACTIONS, Paths
-from stages.dti.process import log_level, prepare_process
-from stages.dti.stage import time_limit
+from stages.dti.runtime.process import log_level, prepare_process
+from stages.dti.runtime.stage import time_limit
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -154,7 +154,7 @@ SCRIPT = """
 import logging, time
 from stages.dti.config.report import ReportConfig
 from stages.dti.paths import Paths
-from stages.dti.stage import main
+from stages.dti.runtime.stage import main
 
 logger = logging.getLogger(__name__)
 

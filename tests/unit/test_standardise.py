@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from rdkit import Chem
 
+from stages.dti.chemistry.standardise import StandardisedDrug, standardise_drugs, standardise_smiles
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.data.standardise import StandardisedDrug, standardise_drugs, standardise_smiles
 from stages.dti.errors import InvalidInputError
 
 CONFIG = StandardiseConfig(
@@ -108,6 +108,6 @@ def test_many_keep_their_order_in_processes_and_in_one(
         StandardisedDrug("c1ccccc1", 6, None),
     ] * 3
     assert standardise_drugs(smiles, CONFIG) == expected
-    monkeypatch.setattr("stages.dti.data.standardise._PARALLEL_FROM", 1)
-    monkeypatch.setattr("stages.dti.data.standardise._CHUNK", 5)
+    monkeypatch.setattr("stages.dti.chemistry.standardise._PARALLEL_FROM", 1)
+    monkeypatch.setattr("stages.dti.chemistry.standardise._CHUNK", 5)
     assert standardise_drugs(smiles, CONFIG, processes=2) == expected

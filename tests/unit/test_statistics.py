@@ -9,9 +9,8 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.masked import RowBatchNorm
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from stages.dti.models.drugban.ops import RowBatchNorm
 from stages.dti.training import loop
 from stages.dti.training.averaging import renew_statistics
 from stages.dti.training.job import Job

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from stages.dti.compose import compose
 from stages.dti.paths import DECISION, METRICS, ROOT, SUMMARY
 from stages.dti.reporting.summary import summary, write_summary
+from stages.dti.runtime.compose import compose
 from tests.support.dvc_repository import COLUMNS, Repository
 from tests.support.reported_results import report
 

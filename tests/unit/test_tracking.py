@@ -16,22 +16,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from stages.dti.atomic import write_json
+from stages.dti.artifacts.export import Export
+from stages.dti.artifacts.model_files import seal, verify_folder
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DtiError
-from stages.dti.lifecycle import tracking_uri as uri_module
-from stages.dti.lifecycle.export import Export
-from stages.dti.lifecycle.provenance import git_commit
-from stages.dti.lifecycle.registry import fetch, promote, register
-from stages.dti.lifecycle.tracking import (
-    flat_metrics,
-    flat_params,
-    log_evaluation,
-    training_run,
-)
-from stages.dti.lifecycle.tracking_store import MODEL_TAG, configure, find_training_run
-from stages.dti.lifecycle.tracking_uri import tracking_uri
-from stages.dti.model_files import seal, verify_folder
+from stages.dti.files import write_json
+from stages.dti.runtime.git import git_commit
+from stages.dti.tracking import uri as uri_module
+from stages.dti.tracking.registry import fetch, promote, register
+from stages.dti.tracking.runs import flat_metrics, flat_params, log_evaluation, training_run
+from stages.dti.tracking.store import MODEL_TAG, configure, find_training_run
+from stages.dti.tracking.uri import tracking_uri
 from tests.support import split_tables
 from tests.support.tracking_section import tracking_at, write_empty_store
 
@@ -192,7 +187,7 @@ def test_run_of_a_killed_process_does_not_stay_running(tracking: TrackingConfig)
     script = (
         "import os, signal\n"
         "from stages.dti.config.tracking import TrackingConfig\n"
-        "from stages.dti.lifecycle.tracking import training_run\n"
+        "from stages.dti.tracking.runs import training_run\n"
         f"tracking = TrackingConfig(**{tracking.model_dump()!r})\n"
         "with training_run(tracking, 'training', 'killed', params={}, data_hashes={}) as run:\n"
         "    print(run.run_id, flush=True)\n"
@@ -219,7 +214,7 @@ def test_two_processes_may_make_the_store_at_once(
     tracking = tracking_at(f"sqlite:///{tmp_path}/mlflow.db")
     script = (
         "from stages.dti.config.tracking import TrackingConfig\n"
-        "from stages.dti.lifecycle.tracking import training_run\n"
+        "from stages.dti.tracking.runs import training_run\n"
         f"tracking = TrackingConfig(**{tracking.model_dump()!r})\n"
         "with training_run(tracking, 'training', 'm', params={}, data_hashes={}) as run:\n"
         "    run.log_epoch(0, {'loss': 1.0})\n"
@@ -359,7 +354,7 @@ def test_flat_names() -> None:
 
 
 def test_importing_the_module_imports_no_mlflow() -> None:
-    code = "import sys, stages.dti.lifecycle.tracking; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, stages.dti.tracking.runs; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -12,15 +12,14 @@ import pytest
 from mlflow.entities import Run
 
 from stages import baselines, train
+from stages.dti.artifacts.model_files import verify_folder
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import build
 from stages.dti.config.model import BaselinesConfig, ModelConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DataError
-from stages.dti.lifecycle.provenance import file_sha256, folder_sha256
-from stages.dti.lifecycle.tracking_store import Experiment, configure
-from stages.dti.model_files import verify_folder
+from stages.dti.hashing import file_sha256, folder_sha256
 from stages.dti.paths import (
     BASELINES,
     CANDIDATE,
@@ -33,8 +32,9 @@ from stages.dti.paths import (
     VALIDATION_METRICS,
     Paths,
 )
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
+from stages.dti.tracking.store import Experiment, configure
 from tests.support.prepared_tables import (
     DEFAULTS,
     STANDARDISE,

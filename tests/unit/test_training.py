@@ -11,11 +11,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from stages.dti.compose import compose
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
 from stages.dti.models.drugban.network import Classifier
+from stages.dti.runtime.compose import compose
 from stages.dti.training.curves import LearningCurve, LearningCurves
 from stages.dti.training.drugban import fit_drugban, precision_here
 from tests.support.drugban_sizes import drugban_of

@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from stages.dti import promote
-from stages.dti.atomic import write_json
+from stages.dti.artifacts.model_files import verify_folder
+from stages.dti.commands import promote
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.errors import DtiError, PromotionError
+from stages.dti.files import write_json
 from stages.dti.lifecycle import transitions
 from stages.dti.lifecycle.record import MEASURED_ON
-from stages.dti.lifecycle.registry import find_version
 from stages.dti.lifecycle.transitions import follow_candidate, name_first, promote_committed
-from stages.dti.model_files import verify_folder
 from stages.dti.paths import CANDIDATE, DECISION, METRICS, PRODUCTION, PROMOTED
+from stages.dti.tracking.registry import find_version
 from tests.support.promotion_repository import DEV, PROMOTE, REGISTERED, Repository, propose, read
 from tests.support.written_files import files_below
 

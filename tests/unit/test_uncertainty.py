@@ -11,27 +11,27 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.dti.artifacts.model_files import FILES, seal
 from stages.dti.config.base import build
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.data.test_pairs import read_test_pairs
 from stages.dti.errors import ConfigError, DataError, ModelError
 from stages.dti.evaluation.applicability import applicability_report
-from stages.dti.evaluation.calibration import Calibration
-from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.evaluation.metrics import ModelOutput
-from stages.dti.lifecycle.pyfunc import PredictorModel
-from stages.dti.model_files import FILES, seal
-from stages.dti.model_folder import FORMAT_VERSION
+from stages.dti.evaluation.scoring import load_models, score
+from stages.dti.evaluation.test_set import read_test_pairs
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
-from stages.dti.scoring import load_models, score
+from stages.dti.prediction.folder import FORMAT_VERSION
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.pyfunc import PredictorModel
+from stages.dti.prediction.types import Pair
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.training.fit import fit
+from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
+from stages.dti.uncertainty.calibration import Calibration
 from tests.support.prepared_tables import (
     DEFAULTS,
     STANDARDISE,

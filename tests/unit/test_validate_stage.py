@@ -13,7 +13,9 @@ import yaml
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.errors import DataError
+from stages.dti.files import read_json
 from stages.dti.paths import RAW, ROOT, VALIDATION, VALIDATION_METRICS, Paths
+from stages.dti.reporting.validation_page import validation_page
 from stages.validate import run
 from tests.support.prepared_tables import STANDARDISE
 
@@ -87,7 +89,6 @@ def test_every_result_is_written(good: Path) -> None:
     assert found["dataset"] == "tiny"
     assert found["verdict"] == "passed"
     assert {check["suite"] for check in found["checks"]} == {"drugs", "targets", "interactions"}
-    assert (good / VALIDATION / "index.html").exists()
     docs = good / VALIDATION / "data_docs"
     assert (docs / "index.html").exists()
     assert len(list((docs / "validations").rglob("*.html"))) == 3
@@ -121,9 +122,11 @@ def test_failed_checks_stop_the_pipeline_and_leave_the_reports(
     paths = with_raw_data(tmp_path, bad_rows)
     with pytest.raises(DataError, match="smiles_parses") as error:
         run(paths, dataset=DATASET, standardise=STANDARDISE, validate=config())
-    page = tmp_path / VALIDATION / "index.html"
-    assert str(page) in str(error.value)
-    assert "SMILES syntax error" in page.read_text(encoding="utf-8")
+    docs = tmp_path / VALIDATION / "data_docs/index.html"
+    assert str(docs) in str(error.value)
+    assert docs.is_file()
+    written = read_json(tmp_path / VALIDATION / "validation.json")
+    assert "SMILES syntax error" in validation_page(written)
     found = json.loads((tmp_path / VALIDATION_METRICS).read_text(encoding="utf-8"))
     assert found["checks_failed"] == 2
     assert found["coverage_fraction"] == pytest.approx(8 / 9)

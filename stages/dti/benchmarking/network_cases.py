@@ -39,8 +39,7 @@ from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
 from stages.dti.features.targets import featurize_targets
 from stages.dti.models.base import FitContext, Precision
-from stages.dti.models.drugban.batch import pair_batch
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.training.fit import fit
 
 LETTERS = "ACDEFGHIKLMNPQRSTVWY"

@@ -36,10 +36,9 @@ from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PairData
 from stages.dti.models.base import Precision
-from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.matrix import FEW_TARGETS
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 
 ONE_ATOM, ONE_RESIDUE = "C", "M"
 

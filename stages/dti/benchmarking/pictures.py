@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from stages.dti.evaluation.pictures import (
+from stages.dti.reporting.figures import (
     BASELINE_COLOURS,
     BASELINE_DASHES,
     CANDIDATE_COLOUR,

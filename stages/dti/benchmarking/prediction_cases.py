@@ -24,12 +24,11 @@ from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.features.targets import featurize_targets
 from stages.dti.models.base import Precision
-from stages.dti.models.drugban.batch import pair_batch
 from stages.dti.models.drugban.model import DrugBAN
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.paths import ROOT
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 
 REFERENCE_BATCH = 16
 """Pairs that the reference scores at once; with more it is no faster."""

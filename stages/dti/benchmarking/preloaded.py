@@ -7,4 +7,4 @@ import stages.dti.training.drugban
 
 # The stage's script, which each process imports as its ``__main__``, needs these too.
 import stages.dti.benchmarking.pictures  # isort: skip
-import stages.dti.stage  # noqa: F401  # isort: skip
+import stages.dti.runtime.stage  # noqa: F401  # isort: skip

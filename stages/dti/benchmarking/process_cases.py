@@ -23,7 +23,7 @@ from stages.dti.benchmarking.network_cases import (
 )
 from stages.dti.benchmarking.worker import Run, in_process
 from stages.dti.models.base import Precision
-from stages.dti.process import LIBRARY_SETTINGS
+from stages.dti.runtime.process import LIBRARY_SETTINGS
 
 BUSY_PROCESSES = (0, 1)
 
@@ -71,7 +71,7 @@ def process_settings_case(inputs: Inputs) -> Case:
     ]
     what = (
         f"{STEP_BATCHES} training steps on different batches, with the environment variables of "
-        "stages/dti/process.py set or left to the libraries"
+        "stages/dti/runtime/process.py set or left to the libraries"
     )
     return Case("process_settings", what, "pairs", "busy_processes", groups)
 

@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from stages.dti.config.model import (
-    AnyModel,
-    BanConfig,
-    DrugBANConfig,
-    GraphConfig,
-    SequenceConfig,
-)
+from stages.dti.config.model import AnyModel, BanConfig, DrugBANConfig, GraphConfig, SequenceConfig
 from stages.dti.errors import ConfigError
 
 

@@ -120,7 +120,7 @@ def _nearest_unit(unit: str) -> str:
 
 
 class Source(Section):
-    """One published data set in one of the known forms (``stages/dti/data/formats.py``)."""
+    """One published data set in one of the known forms (``stages/dti/data/sources/formats.py``)."""
 
     format: Format
     files: dict[str, SourceFile]

@@ -88,10 +88,15 @@ class ConcatConfig(Section):
     dim: Width = Field(description="width of the joint representation")
 
 
+Code = Field(exclude=True, description="folder of stages/dti/models that an edit of retrains it")
+"""``dvc.yaml`` makes it a dependency of stage ``train``; a stored model does without it."""
+
+
 class DrugBANConfig(Section):
     """DrugBAN (Bai et al., Nature Machine Intelligence 2023), its parts exchangeable."""
 
     name: Literal["drugban"]
+    code: Annotated[Literal["drugban"], Code] = "drugban"
     drug: Annotated[
         GraphConfig | FingerprintConfig | DescriptorsConfig, Field(discriminator="name")
     ]
@@ -109,6 +114,7 @@ class BaseRateConfig(Section):
     """The share of positives in train, for every pair."""
 
     name: Literal["base_rate"]
+    code: Annotated[Literal["classical"], Code] = "classical"
 
 
 class NearestNeighbourConfig(Section):
@@ -119,6 +125,7 @@ class NearestNeighbourConfig(Section):
     """
 
     name: Literal["nearest_neighbour", "similarity_vote"]
+    code: Annotated[Literal["classical"], Code] = "classical"
     neighbours: Count = Field(description="train pairs that vote; ties with the last one too")
     sharpness: int = Field(ge=1, le=16, description="votes weigh similarity ** sharpness")
 
@@ -127,6 +134,7 @@ class LogisticRegressionConfig(Section):
     """Logistic regression on fingerprint bits and scaled descriptors."""
 
     name: Literal["logistic_regression"]
+    code: Annotated[Literal["classical"], Code] = "classical"
     inverse_regularisation: float = Field(ge=1e-6, le=1_000_000, description="scikit-learn's C")
     max_iterations: Count
 
@@ -135,6 +143,7 @@ class GradientBoostingConfig(Section):
     """LightGBM on fingerprint bits, drug descriptors and sequence descriptors."""
 
     name: Literal["gradient_boosting"]
+    code: Annotated[Literal["classical"], Code] = "classical"
     trees: int = Field(ge=1, le=100_000, description="upper bound; early stopping on validation")
     learning_rate: LearningRate
     leaves: int = Field(ge=2, le=16_384)
@@ -175,6 +184,7 @@ class EnsembleConfig(Section):
     """Several models that answer as one (``stages/dti/models/ensemble.py``)."""
 
     name: Literal["ensemble"]
+    code: Annotated[Literal["."], Code] = "."
     combine: Literal["mean", "rank_average", "stacked"]
     inverse_regularisation: float = Field(
         ge=1e-6, le=1_000_000, description="of stacked; scikit-learn's C"

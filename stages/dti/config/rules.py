@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from stages.dti.config.adaptation import CdanConfig
 from stages.dti.config.dataset import SPLIT_ROLES, Source
 from stages.dti.config.model import DrugBANConfig, EnsembleConfig, MemberConfig
+from stages.dti.config.sections import Configuration
 from stages.dti.errors import nearest
-
-if TYPE_CHECKING:
-    from stages.dti.config.schema import Configuration
 
 
 def broken_rules(config: Configuration) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The whole configuration and its one check.
+"""The one check of the whole configuration.
 
 Compose calls it before it writes params.yaml, and every stage as its first act, so that a stage
 does not run for hours before another refuses what stood in params.yaml all along. A stage builds
@@ -13,56 +13,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from unicodedata import category
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from stages.dti.config.acquire import AcquireConfig
-from stages.dti.config.adaptation import AdaptationConfig
-from stages.dti.config.base import Section, describe, invalid, shown
-from stages.dti.config.benchmark import BenchmarkConfig
-from stages.dti.config.dataset import DatasetConfig
-from stages.dti.config.environment import EnvironmentConfig
-from stages.dti.config.evaluate import EvaluateConfig
-from stages.dti.config.execution import ExecutionConfig
-from stages.dti.config.features import FeaturesConfig, FeaturizeConfig
-from stages.dti.config.model import BaselinesConfig, ModelConfig
-from stages.dti.config.prepare import PrepareConfig
-from stages.dti.config.promote import PromoteConfig
-from stages.dti.config.report import ReportConfig
+from stages.dti.config.base import describe, invalid, shown
 from stages.dti.config.rules import broken_rules
-from stages.dti.config.screen import ScreenConfig
-from stages.dti.config.serve import ServeConfig
-from stages.dti.config.split import SplitConfig
-from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.config.validate import ValidateConfig
-
-
-class Configuration(Section):
-    """Every section of params.yaml."""
-
-    acquire: AcquireConfig
-    adaptation: AdaptationConfig
-    baselines: BaselinesConfig
-    benchmark: BenchmarkConfig
-    dataset: DatasetConfig
-    environment: EnvironmentConfig
-    evaluate: EvaluateConfig
-    execution: ExecutionConfig
-    features: FeaturesConfig
-    featurize: FeaturizeConfig
-    model: ModelConfig
-    prepare: PrepareConfig
-    promote: PromoteConfig
-    report: ReportConfig
-    screen: ScreenConfig
-    serve: ServeConfig
-    split: SplitConfig
-    standardise: StandardiseConfig
-    tracking: TrackingConfig
-    train: TrainConfig
-    trainer: TrainerConfig
-    validate_: ValidateConfig = Field(alias="validate")
+from stages.dti.config.sections import Configuration
 
 
 def check(config: Mapping[str, Any]) -> None:

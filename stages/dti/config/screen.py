@@ -56,8 +56,6 @@ class ScreenConfig(Section):
     also_as: list[Literal["csv", "sdf"]] = Field(
         description="further forms of ranking.parquet: ranking.csv, ranking.sdf"
     )
-    page_targets: int = Field(ge=1, le=1000, description="targets shown on the page")
-    page_drugs: int = Field(ge=1, le=1000, description="drugs shown per target")
     engine: Literal["local", "ray"]
     ray: RayConfig
 

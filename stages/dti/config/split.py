@@ -13,7 +13,7 @@ ADAPTABLE = ("cold_drug", "cold_target", "cold_pair", "cluster")
 
 
 class SplitConfig(Section):
-    """One split (``stages/dti/data/splits.py`` says what each kind promises).
+    """One split (``stages/dti/data/splitting/splits.py`` says what each kind promises).
 
     The fractions are of the pairs used; ``published`` reads them only to carve a validation part
     from train where the source names none.

@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.dti.config.evaluate import EvaluateConfig
-from stages.dti.evaluation.conformal import share
-from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.evaluation.metrics import Comparison, ModelOutput
+from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
+from stages.dti.uncertainty.conformal import share
 
 
 def applicability_report(

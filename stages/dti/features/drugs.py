@@ -19,11 +19,12 @@ from rdkit.Chem import Crippen, Descriptors, GraphDescriptors, Lipinski, MolSurf
 from rdkit.Chem.rdchem import HybridizationType
 from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64, GetMorganGenerator
 
+from stages.dti.chemistry.fingerprints import packed_fingerprint
+from stages.dti.chemistry.molecules import rdkit_failures, read_molecule
 from stages.dti.config.features import FeaturesConfig
-from stages.dti.data.standardise import rdkit_failures
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.store import ATOM_DIM, DrugFeatures
-from stages.dti.progress import ProgressLog
+from stages.dti.runtime.progress import ProgressLog
 
 _ELEMENTS = (
     "C N O S F Si P Cl Br Mg Na Ca Fe As Al I B V K Tl Yb Sb Sn Ag Pd Co Se Ti Zn H Li Ge Cu Au "
@@ -122,20 +123,6 @@ class _Drug:
     descriptors: NDArray[np.float32]
 
 
-def morgan_fingerprints(smiles: Sequence[str], radius: int, bits: int) -> NDArray[np.uint8]:
-    """Return Morgan (ECFP) fingerprints, packed by ``numpy.packbits``: uint8 ``(n, bits / 8)``.
-
-    Raises:
-        InvalidInputError: RDKit cannot read one of ``smiles``.
-    """
-    generator = GetMorganGenerator(radius=radius, fpSize=bits)
-    packed = np.zeros((len(smiles), bits // 8), dtype=np.uint8)
-    with rdBase.BlockLogs():
-        for row, text in enumerate(smiles):
-            packed[row] = _fingerprint(read_molecule(text), generator)
-    return packed
-
-
 def featurize_drugs(
     smiles: Sequence[str],
     config: FeaturesConfig,
@@ -180,23 +167,6 @@ def featurize_drugs(
         if told:
             told.advance(len(block))
     return _join(drugs, config, len(DRUG_DESCRIPTORS) if with_descriptors else 0), rejected
-
-
-def read_molecule(smiles: str) -> Chem.Mol:
-    """Parse one SMILES.
-
-    Raises:
-        InvalidInputError: RDKit cannot read it, or it holds no atom.
-    """
-    if not isinstance(smiles, str) or not smiles.strip():
-        raise InvalidInputError("the SMILES is empty")
-    with rdkit_failures():
-        molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None:
-        raise InvalidInputError(f"RDKit cannot read the SMILES {_shortened(smiles)}")
-    if molecule.GetNumAtoms() == 0:
-        raise InvalidInputError(f"the SMILES {_shortened(smiles)} holds no atom")
-    return molecule
 
 
 def atom_features(molecule: Chem.Mol) -> NDArray[np.int8]:
@@ -273,14 +243,6 @@ _RADICAL = ATOM_FEATURES.index("radical_electrons")
 _AROMATIC = ATOM_FEATURES.index("aromatic")
 
 
-def _fingerprint(molecule: Chem.Mol, generator: FingerprintGenerator64) -> NDArray[np.uint8]:
-    return np.packbits(generator.GetFingerprintAsNumPy(molecule))
-
-
-def _shortened(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")
-
-
 def _featurize_block(
     smiles: list[str], config: FeaturesConfig, with_descriptors: bool
 ) -> list[_Drug | str]:
@@ -302,7 +264,7 @@ def _featurize(smiles: str, generator: FingerprintGenerator64, with_descriptors:
         return _Drug(
             atoms=atom_features(molecule),
             bonds=bonds(molecule),
-            fingerprint=_fingerprint(molecule, generator),
+            fingerprint=packed_fingerprint(molecule, generator),
             descriptors=descriptors(molecule) if with_descriptors else _NO_DESCRIPTORS,
         )
 

@@ -22,10 +22,10 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 
-from stages.dti.atomic import write_file
 from stages.dti.config.features import EmbeddingConfig, FeaturesConfig
 from stages.dti.errors import ModelError, StorageError
-from stages.dti.progress import ProgressLog
+from stages.dti.files import write_file
+from stages.dti.runtime.progress import ProgressLog
 
 if TYPE_CHECKING:
     from stages.dti.features.language_model import LanguageModel

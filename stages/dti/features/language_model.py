@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 
 from stages.dti.config.features import EmbeddingConfig
 from stages.dti.errors import ConfigError, ModelError
-from stages.dti.lifecycle.provenance import file_sha256
+from stages.dti.hashing import file_sha256
 from stages.dti.paths import ROOT
 
 _FILES = ("*.json", "*.txt", "*.safetensors")

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.dti.atomic import write_json
 from stages.dti.errors import ModelError
+from stages.dti.files import write_json
 
 FEATURE_VERSION = 2
 """Raised whenever a featuriser's output changes; a model refuses features of another version."""

@@ -19,7 +19,7 @@ from stages.dti.errors import InvalidInputError
 from stages.dti.features.embeddings import embed_sequences
 from stages.dti.features.store import TargetFeatures
 from stages.dti.paths import CACHE, ROOT
-from stages.dti.progress import ProgressLog
+from stages.dti.runtime.progress import ProgressLog
 
 RESIDUE_ALPHABET = "ACBEDGFIHKMLONQPSRUTWVYXZ"
 """Letter i has token i + 1: the published DrugBAN code's table, so that its numbers are ours."""
@@ -127,7 +127,7 @@ def featurize_targets(
     whole sequence.
 
     Args:
-        sequences: upper-case one-letter codes (``data/sequences.py`` cleans them).
+        sequences: upper-case one-letter codes (``chemistry/sequences.py`` cleans them).
         cache: where embeddings are kept; ``None``: ``data/cache`` of this repository.
         threads: how many sequences a language model embeds at a time; ``None``: one per
             processor. For all else there is too little to do.

@@ -11,7 +11,7 @@ import numpy as np
 from stages.dti.config.dataset import DatasetConfig, LabelRule
 from stages.dti.evaluation.metrics import TITLES
 from stages.dti.lifecycle.gates import LABELS, Decision, number, with_interval
-from stages.dti.model_folder import ModelFolder
+from stages.dti.prediction.folder import ModelFolder
 
 PARTS = ("train", "val", "test", "adapt", "unused")
 

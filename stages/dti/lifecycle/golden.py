@@ -11,10 +11,8 @@ import numpy as np
 import pandas as pd
 
 from stages.dti.errors import ModelError
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
-
-GOLDEN = "golden.json"
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 
 TOLERANCE = 1e-4
 """Largest difference of a score that another processor, summing in another order, may make."""

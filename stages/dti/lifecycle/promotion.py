@@ -10,15 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from stages.dti.artifacts.export import MODEL, Export
 from stages.dti.errors import ConfigError
 from stages.dti.evaluation.metrics import RANKING
 from stages.dti.features.store import FEATURE_VERSION
-from stages.dti.lifecycle.export import MODEL, Export
+from stages.dti.files import read_json
 from stages.dti.lifecycle.gates import PreviousComparison
-from stages.dti.lifecycle.record import MEASURED_ON, Promotion, before, read_json
-from stages.dti.model_folder import FORMAT_VERSION
-from stages.dti.prediction import Pair
-from stages.dti.predictor import Predictor
+from stages.dti.lifecycle.record import MEASURED_ON, Promotion, before
+from stages.dti.prediction.folder import FORMAT_VERSION
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Pair
 
 DECIMALS = 6
 

@@ -7,14 +7,13 @@ a candidate learns which model it has to measure up to.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from stages.dti.atomic import write_json
 from stages.dti.errors import DataError
+from stages.dti.files import read_json, write_json
 from stages.dti.lifecycle.gates import PreviousComparison
 from stages.dti.paths import INTERACTIONS, PRODUCTION, SPLITS
 
@@ -41,23 +40,6 @@ class Promotion:
     comparison: PreviousComparison | None
     commit: str
     promoted_unix_s: int
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        DataError: the file is missing or holds no JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}; run `dvc repro`, or restore it"
-        ) from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path} holds no JSON object; run `dvc repro`, or restore it")
-    return content
 
 
 def read_history(path: Path, alias: str) -> list[Promotion]:

@@ -19,25 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.dti.artifacts.export import METRICS_FILE, MODEL, SHORT, WRITTEN_HERE, Export
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import PromotionError
 from stages.dti.evaluation.metrics import RANKING
-from stages.dti.lifecycle import registry
-from stages.dti.lifecycle.export import METRICS_FILE, MODEL, SHORT, WRITTEN_HERE, Export
+from stages.dti.files import read_json
 from stages.dti.lifecycle.gates import PreviousComparison
-from stages.dti.lifecycle.provenance import git_commit, uncommitted
-from stages.dti.lifecycle.record import (
-    MEASURED_ON,
-    Promotion,
-    add_promotion,
-    before,
-    read_history,
-    read_json,
-)
-from stages.dti.lifecycle.tracking_store import Store, configure
-from stages.dti.lifecycle.tracking_uri import is_experiment_copy, one_at_a_time, unusable
+from stages.dti.lifecycle.record import MEASURED_ON, Promotion, add_promotion, before, read_history
 from stages.dti.paths import DECISION, PRODUCTION, PROMOTED
+from stages.dti.runtime.git import git_commit, uncommitted
+from stages.dti.tracking import registry
+from stages.dti.tracking.store import Store, configure
+from stages.dti.tracking.uri import is_experiment_copy, one_at_a_time, unusable
 
 CHALLENGER = "challenger"
 

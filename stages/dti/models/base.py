@@ -102,6 +102,10 @@ class Model(ABC):
     def save(self, folder: Path) -> None:
         """Write the weights below an existing ``folder``; no pickle."""
 
+
+class SingleModel(Model):
+    """A model that holds no others."""
+
     @classmethod
     @abstractmethod
     def load(cls, config: Any, folder: Path) -> Self:

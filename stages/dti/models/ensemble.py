@@ -20,7 +20,7 @@ Tables, weights and intercept are fitted on validation (``training/ensemble.py``
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +29,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from scipy.special import expit, logit
 
-from stages.dti.config.model import EnsembleConfig
-from stages.dti.evaluation.calibration import SCORE_CLIP, interpolate
+from stages.dti.config.model import AnyModel, EnsembleConfig
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
 from stages.dti.models.base import Model, Precision
-from stages.dti.models.registry import load_model
+from stages.dti.uncertainty.calibration import SCORE_CLIP, interpolate
 
 Floats = NDArray[np.float64]
 
@@ -133,22 +132,6 @@ class Ensemble(Model):
             arrays[f"ranks.{name}"] = np.ascontiguousarray(line)
         save_file(arrays, folder / COMBINATION)
 
-    @classmethod
-    def load(cls, config: EnsembleConfig, folder: Path) -> Ensemble:
-        """Read what ``save`` wrote."""
-        arrays = load_file(folder / COMBINATION)
-        names = sorted(config.members)
-        members = {
-            name: [
-                load_model(config.members[name].config, folder / MEMBERS / name / str(number))
-                for number in range(fits)
-            ]
-            for name, fits in zip(names, arrays["fits"], strict=True)
-        }
-        ranks = tuple(arrays[f"ranks.{name}"] for name in names if f"ranks.{name}" in arrays)
-        combination = Combination(arrays["weights"], float(arrays["intercept"][0]), ranks)
-        return cls(config, members, combination)
-
     def _models(self) -> Iterator[Model]:
         for models in self.members.values():
             yield from models
@@ -160,6 +143,28 @@ class Ensemble(Model):
             for _ in models[1:]:
                 total = total + next(member_scores)
             yield total / len(models)
+
+
+def load_ensemble(
+    config: EnsembleConfig, folder: Path, load_member: Callable[[AnyModel, Path], Model]
+) -> Ensemble:
+    """Read what ``Ensemble.save`` wrote.
+
+    Args:
+        load_member: loads a member from its configuration and its folder.
+    """
+    arrays = load_file(folder / COMBINATION)
+    names = sorted(config.members)
+    members = {
+        name: [
+            load_member(config.members[name].config, folder / MEMBERS / name / str(number))
+            for number in range(fits)
+        ]
+        for name, fits in zip(names, arrays["fits"], strict=True)
+    }
+    ranks = tuple(arrays[f"ranks.{name}"] for name in names if f"ranks.{name}" in arrays)
+    combination = Combination(arrays["weights"], float(arrays["intercept"][0]), ranks)
+    return Ensemble(config, members, combination)
 
 
 def log_odds(scores: Floats) -> Floats:

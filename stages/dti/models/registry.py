@@ -14,7 +14,7 @@ from stages.dti.config.model import (
     ModelConfig,
     NearestNeighbourConfig,
 )
-from stages.dti.models.base import Model
+from stages.dti.models.base import Model, SingleModel
 
 
 def model_config(plain: dict[str, Any]) -> AnyModel:
@@ -38,36 +38,36 @@ def reads_descriptors(config: AnyModel) -> bool:
     return True
 
 
-def model_class(name: str) -> type[Model]:
-    """Return the class of a registered model."""
+def model_class(name: str) -> type[SingleModel]:
+    """Return the class of a registered model that is no ensemble."""
     match name:
         case "drugban":
             from stages.dti.models.drugban.model import DrugBAN
 
             return DrugBAN
         case "base_rate":
-            from stages.dti.models.base_rate import BaseRate
+            from stages.dti.models.classical.base_rate import BaseRate
 
             return BaseRate
         case "nearest_neighbour" | "similarity_vote":
-            from stages.dti.models.nearest_neighbour import NearestNeighbour
+            from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
 
             return NearestNeighbour
         case "logistic_regression":
-            from stages.dti.models.logistic_regression import LogisticRegressionModel
+            from stages.dti.models.classical.logistic_regression import LogisticRegressionModel
 
             return LogisticRegressionModel
         case "gradient_boosting":
-            from stages.dti.models.gradient_boosting import GradientBoosting
+            from stages.dti.models.classical.gradient_boosting import GradientBoosting
 
             return GradientBoosting
-        case "ensemble":
-            from stages.dti.models.ensemble import Ensemble
-
-            return Ensemble
     raise ValueError(f"no model is registered as {name!r}")
 
 
 def load_model(config: AnyModel, folder: Path) -> Model:
     """Load the weights in ``folder``."""
+    if isinstance(config, EnsembleConfig):
+        from stages.dti.models.ensemble import load_ensemble
+
+        return load_ensemble(config, folder, load_model)
     return model_class(config.name).load(config, folder)

@@ -1,28 +1,16 @@
-"""The comment on a pull request: ``python -m stages.dti.reporting.pull_request BASE FOLDER``.
-
-Run in a checkout, it compares the committed results of the commit ``BASE`` with those of the
-working tree and writes ``FOLDER/comment.md``, which fits into a comment, and ``FOLDER/full.md``, in
-which nothing is left out.
-"""
+"""The comment on a pull request: a checkout's results beside those of the commit it starts from."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from stages.dti.atomic import write_text
-from stages.dti.errors import DtiError
 from stages.dti.paths import INTERACTIONS, SPLITS
 from stages.dti.reporting.changes import (
     Change,
     Results,
-    committed_results,
     differences,
-    present_results,
 )
 
 LIMIT = 65_536
@@ -212,28 +200,3 @@ def _cell(value: Any) -> str:
     if len(text) > CELL:
         text = text[: CELL - 1] + "…"
     return f"`{text}`".replace("|", "\\|") if text else '`""`'
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write both files; 1 where the base or a result cannot be read."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stages.dti.reporting.pull_request",
-        description="Compare this checkout's committed results with those of another commit.",
-    )
-    parser.add_argument("base", help="commit to compare with")
-    parser.add_argument("folder", type=Path, help="where comment.md and full.md are written")
-    given = parser.parse_args(arguments)
-    try:
-        root = Path.cwd()
-        old, new = committed_results(root, given.base), present_results(root)
-    except DtiError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    write_text(given.folder / "comment.md", comment(old, new, given.base))
-    write_text(given.folder / "full.md", comment(old, new, given.base, limit=None))
-    print(f"open {given.folder / 'comment.md'}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from stages.dti.errors import DataError
-from stages.dti.html.page import picture
 from stages.dti.paths import (
     DECISION,
     EVALUATION,
@@ -37,7 +36,6 @@ class Results:
     Attributes:
         curves: file name without suffix → columns member, fit, epoch, metric, value; no rows
             where the model is not fitted step by step.
-        pictures: file name without suffix → data URI.
         card: Markdown: the model card of the promoted model, or why there is none.
         has_model: whether a model is promoted.
     """
@@ -52,7 +50,6 @@ class Results:
     strata: Document
     applicability: Document
     robustness: Document
-    pictures: dict[str, str]
     decision: Document
     card: str
     has_model: bool
@@ -82,7 +79,6 @@ def read_results(paths: Paths) -> Results:
         strata=read_document(paths.read(EVALUATION) / "strata.json"),
         applicability=read_document(paths.read(EVALUATION) / "applicability.json"),
         robustness=read_document(paths.read(EVALUATION) / "robustness.json"),
-        pictures=_read_pictures(paths.read(EVALUATION) / "pictures"),
         decision=read_document(paths.read(DECISION)),
         card=card.read_text(encoding="utf-8"),
         has_model=has_model,
@@ -101,10 +97,3 @@ def _read_curves(folder: Path) -> dict[str, pd.DataFrame]:
             )
         curves[path.stem] = table
     return curves
-
-
-def _read_pictures(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.glob("*") if path.suffix in (".png", ".svg"))
-    if not paths:
-        raise DataError(f"{EVALUATION / folder.name} holds no picture; run `dvc repro -f evaluate`")
-    return {path.stem: picture(path) for path in paths}

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stages.dti.atomic import write_folder, write_json
+from stages.dti.files import write_folder, write_json
 
 FIGURES = ("auroc", "auprc", "gate", "best", "quality")
 """Each is the name of a file. ``best`` is missing where no baseline has a value."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from stages.dti.evaluation.robustness import BROKEN, FALLS, HOLDS, NO_EFFECT, UNCHANGED
-from stages.dti.html.charts import Interval, IntervalChart, interval_chart, interval_text
-from stages.dti.html.page import words
+from stages.dti.reporting.charts import Interval, IntervalChart, interval_chart, interval_text
 from stages.dti.reporting.documents import Document
+from stages.dti.reporting.html import words
 
 CHANCE = 0.5
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.dti.atomic import write_folder
-from stages.dti.features.ready import Ready
 from stages.dti.features.store import TargetFeatures
+from stages.dti.files import write_folder
 from stages.dti.models.base import Precision
-from stages.dti.predictor import Predictor
-from stages.dti.screening.matrix import model_scores
-from stages.dti.screening.ranking import best_first
+from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.matrix import model_scores
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.ranking import best_first
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def score_chunk(
     canonical = [drugs.texts[row] if row >= 0 else None for row in drugs.rows]
     scores = np.empty((0, len(targets.texts)), dtype=np.float32)
     if drugs.texts:
-        scores = model_scores(predictor, drugs, targets, settings.precision)
+        scores = model_scores(predictor.content, drugs, targets, settings.precision)
     first_row = np.zeros(len(drugs.texts), dtype=np.int64)
     valid = np.flatnonzero(drugs.rows >= 0)[::-1]
     first_row[drugs.rows[valid]] = valid  # the first of equal drugs is written last

@@ -16,11 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from stages.dti.errors import DataError
-from stages.dti.features.ready import Ready
 from stages.dti.features.store import TargetFeatures
-from stages.dti.lifecycle.provenance import code_sha256
-from stages.dti.predictor import Predictor
-from stages.dti.progress import EACH_S, ProgressLog
+from stages.dti.hashing import code_sha256
+from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.runtime.progress import EACH_S, ProgressLog
 from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
 from stages.dti.screening.library import as_targets
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from stages.dti.config.screen import LibraryColumns
-from stages.dti.data.molecule_files import UNREADABLE
-from stages.dti.data.tables import pick, pick_field, read_table
+from stages.dti.data.sources.molecule_files import UNREADABLE
+from stages.dti.data.sources.tables import pick, pick_field, read_table
 from stages.dti.errors import DataError
-from stages.dti.prediction import Target
-from stages.dti.predictor import Predictor
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.types import Target
 
 APPROVED = "approved"
 ALL_TARGETS = "all"

@@ -18,11 +18,11 @@ from typing import Any
 
 from stages.dti.config.screen import RayConfig
 from stages.dti.errors import ConfigError
-from stages.dti.features.ready import Ready
 from stages.dti.features.store import TargetFeatures
 from stages.dti.paths import ROOT
-from stages.dti.predictor import Predictor
-from stages.dti.process import LIBRARY_SETTINGS
+from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.predictor import Predictor
+from stages.dti.runtime.process import LIBRARY_SETTINGS
 from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
 from stages.dti.screening.job import Engine, Job
 

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.dti.atomic import write_file
-from stages.dti.data.molecule_files import UNREADABLE
+from stages.dti.data.sources.molecule_files import UNREADABLE
 from stages.dti.errors import DataError
-from stages.dti.prediction import Pair, Prediction
-from stages.dti.progress import ProgressLog
+from stages.dti.files import write_file
+from stages.dti.prediction.ranking import best_first, is_certain, merge_top
+from stages.dti.prediction.types import Pair, Prediction
+from stages.dti.runtime.progress import ProgressLog
 from stages.dti.screening.chunks import Chunk, limit_threads
 from stages.dti.screening.job import Job, chunk_folder
-from stages.dti.screening.ranking import best_first, is_certain, merge_top
 
 RANKING_COLUMNS = (
     "rank",

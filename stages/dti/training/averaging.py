@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.dti.models.drugban.batch import PairBatch
-from stages.dti.models.drugban.masked import RowBatchNorm
+from stages.dti.models.drugban.ops import RowBatchNorm
 
 
 class MovingAverage:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from stages.dti.lifecycle.provenance import code_sha256
+from stages.dti.hashing import code_sha256
 from stages.dti.paths import CACHE, Paths
 
 _LIBRARIES = ("numpy", "pytorch-lightning", "scikit-learn", "torch")

@@ -24,19 +24,19 @@ def fit_classical(
     """
     match config:
         case BaseRateConfig():
-            from stages.dti.models.base_rate import BaseRate
+            from stages.dti.models.classical.base_rate import BaseRate
 
             return BaseRate.fit(config, train, validation, context)
         case NearestNeighbourConfig():
-            from stages.dti.models.nearest_neighbour import NearestNeighbour
+            from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
 
             return NearestNeighbour.fit(config, train, validation, context)
         case LogisticRegressionConfig():
-            from stages.dti.models.logistic_regression import LogisticRegressionModel
+            from stages.dti.models.classical.logistic_regression import LogisticRegressionModel
 
             return LogisticRegressionModel.fit(config, train, validation, context)
         case GradientBoostingConfig():
-            from stages.dti.models.gradient_boosting import GradientBoosting
+            from stages.dti.models.classical.gradient_boosting import GradientBoosting
 
             return GradientBoosting.fit(config, train, validation, context)
     raise ConfigError(f"{config.name} is no classical model, so it cannot be a baseline")

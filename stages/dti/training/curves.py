@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stages.dti.atomic import write_folder
+from stages.dti.files import write_folder
 
 CURVES = {
     "loss": ("train_loss", "val_loss"),

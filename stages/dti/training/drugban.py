@@ -18,7 +18,7 @@ from stages.dti.config.trainer import TrainerConfig
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, OnEpoch
-from stages.dti.models.drugban.encoders.build import Widths
+from stages.dti.models.drugban.encoders import Widths
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.training.domain import DomainAdaptation

@@ -15,14 +15,14 @@ from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig
 from stages.dti.errors import DataError
-from stages.dti.evaluation.calibration import Calibration, choose_threshold
-from stages.dti.evaluation.conformal import ConformalSets
-from stages.dti.evaluation.domain import ApplicabilityDomain
 from stages.dti.features.store import FeatureStore, PairData
-from stages.dti.lifecycle.provenance import artefact_hashes
-from stages.dti.model_folder import ModelFolder, Reference
+from stages.dti.hashing import artefact_hashes
 from stages.dti.models.base import Model
 from stages.dti.paths import DRUGS, FEATURES, INTERACTIONS, SPLITS, TARGETS, Paths
+from stages.dti.prediction.folder import ModelFolder, Reference
+from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
+from stages.dti.uncertainty.calibration import Calibration, choose_threshold
+from stages.dti.uncertainty.conformal import ConformalSets
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,7 @@ from torch import Tensor
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.models.drugban.batch import PairBatch
 from stages.dti.models.drugban.network import DrugBANNetwork
-from stages.dti.training.adaptation import (
-    Discriminator,
-    domain_term,
-    reversal_strength,
-)
+from stages.dti.training.adaptation import Discriminator, domain_term, reversal_strength
 from stages.dti.training.domain import DomainAdaptation
 from stages.dti.training.processes import Process
 from stages.dti.training.schedule import Schedule, make_optimizer, make_schedule

@@ -24,7 +24,7 @@ from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import OnEpoch
 from stages.dti.models.drugban.batch import PairBatch
-from stages.dti.progress import EACH_S, WITHIN_S, ProgressLog
+from stages.dti.runtime.progress import EACH_S, WITHIN_S, ProgressLog
 from stages.dti.training.averaging import MovingAverage, renew_statistics
 from stages.dti.training.job import Job
 from stages.dti.training.lightning_module import DrugBANModule, Step

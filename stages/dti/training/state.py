@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stages.dti.atomic import write_file
+from stages.dti.files import write_file
 
 _HEADER = "state"
 

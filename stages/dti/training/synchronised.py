@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.dti.features.store import PairData
-from stages.dti.models.drugban.batch import PairBatch, pair_batch
-from stages.dti.models.drugban.masked import RowBatchNorm
-from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.models.drugban.batch import PairBatch
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from stages.dti.models.drugban.ops import RowBatchNorm
 from stages.dti.training.processes import Process
 
 

@@ -10,6 +10,7 @@ with the sizes of the molecule and the sequence.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,35 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils.parametrizations import weight_norm
 
-from stages.dti.models.drugban.batch import (
-    AttentionPlan,
-    DrugBatch,
-    PairBatch,
-    TargetBatch,
-    attention_plan,
-)
+from stages.dti.models.drugban.batch import DrugBatch, Movable, PairBatch, TargetBatch
 from stages.dti.models.drugban.interaction import Interaction, Joiner
-from stages.dti.models.drugban.masked import Dropout, zero_where_at_most
-from stages.dti.models.drugban.products import product
+from stages.dti.models.drugban.ops import Dropout, product, zero_where_at_most
+
+ATOM_TILE = 32
+"""The atoms that stand against one target are rounded up to a multiple of this."""
+
+
+@dataclass(frozen=True)
+class AttentionPlan(Movable):
+    """Which rows of the drugs meet which rows of the targets.
+
+    The atoms of all drugs that meet one target stand together, whatever pairs they belong to.
+
+    Attributes:
+        atoms: int64 ``(rows,)``, each row's atom in the drug batch; padding repeats atom 0.
+        pairs: int64 ``(rows,)``, each row's pair; of padding, the number of pairs.
+        rows: int64, the rows that are not padding.
+        bags: int64 ``(pairs,)``, where each pair's begin among ``rows``.
+        weights: float32 ``(pairs, 1)``: 1 / (atoms × residues).
+        blocks: per target, first row and one past its last, first position and its limit.
+    """
+
+    atoms: Tensor
+    pairs: Tensor
+    rows: Tensor
+    bags: Tensor
+    weights: Tensor
+    blocks: tuple[tuple[int, int, int, int], ...]
 
 
 class BilinearAttention(Interaction):
@@ -254,3 +274,35 @@ class _Attend(torch.autograd.Function):
             None,
             None,
         )
+
+
+def attention_plan(
+    drugs: DrugBatch, targets: TargetBatch, drug: NDArray[np.int64], target: NDArray[np.int64]
+) -> AttentionPlan:
+    """Lay out the pairs ``drug[i]``, ``target[i]``, which are sorted by target."""
+    sizes = np.diff(drugs.starts)
+    lengths = targets.ends - targets.starts
+    bounds = np.searchsorted(target, np.arange(len(lengths) + 1))
+    atoms, pairs, blocks, row = [], [], [], 0
+    for number, (first, last) in enumerate(pairwise(bounds)):
+        for pair in range(first, last):
+            start, end = drugs.starts[drug[pair]], drugs.starts[drug[pair] + 1]
+            atoms.append(np.arange(start, end))
+        here = sizes[drug[first:last]]
+        padding = -int(here.sum()) % ATOM_TILE
+        atoms.append(np.zeros(padding, dtype=np.int64))
+        pairs += [np.repeat(np.arange(first, last), here), np.full(padding, len(drug))]
+        end_row = row + int(here.sum()) + padding
+        blocks.append((row, end_row, int(targets.starts[number]), int(targets.limits[number])))
+        row = end_row
+    owners = np.concatenate(pairs)
+    counts = sizes[drug]
+    weights = 1.0 / (counts * lengths[target])
+    return AttentionPlan(
+        atoms=torch.from_numpy(np.concatenate(atoms)),
+        pairs=torch.from_numpy(owners),
+        rows=torch.from_numpy(np.flatnonzero(owners < len(drug))),
+        bags=torch.from_numpy(np.cumsum(counts) - counts),
+        weights=torch.from_numpy(weights.astype(np.float32)).unsqueeze(1),
+        blocks=tuple(blocks),
+    )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from stages.dti.models.drugban.batch import DrugBatch, Movable, PairBatch, TargetBatch
 from stages.dti.models.drugban.interaction import Interaction, Joiner
-from stages.dti.models.drugban.masked import Dropout
+from stages.dti.models.drugban.ops import Dropout
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from stages.dti.models.base import Precision
 from stages.dti.models.drugban.attention import BilinearAttention, MergedAttention
 from stages.dti.models.drugban.batch import round_up
 from stages.dti.models.drugban.network import DrugBANNetwork
-from stages.dti.models.drugban.products import batched_product, product
+from stages.dti.models.drugban.ops import batched_product, product
 
 TARGET_BLOCK_BYTES = 2**30
 """Of Gram matrices of targets that are kept while all drugs pass by."""

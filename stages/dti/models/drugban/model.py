@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
-from stages.dti.models.base import Model, Precision
-from stages.dti.models.drugban.encoders.build import Widths
+from stages.dti.models.base import Precision, SingleModel
+from stages.dti.models.drugban.encoders import Widths
 from stages.dti.models.drugban.matrix import score_matrix
 from stages.dti.models.drugban.network import DrugBANNetwork
 
@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class DrugBAN(Model):
+class DrugBAN(SingleModel):
     """A trained DrugBAN; always scores in float32 and in eval mode."""
 
     def __init__(self, network: DrugBANNetwork) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
+import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.dti.config.model import BanConfig, ConcatConfig, DrugBANConfig
+from stages.dti.features.store import PairData
 from stages.dti.models.drugban.attention import BilinearAttention
 from stages.dti.models.drugban.batch import DrugBatch, PairBatch, TargetBatch
 from stages.dti.models.drugban.concatenation import Concatenation
-from stages.dti.models.drugban.encoders.build import (
+from stages.dti.models.drugban.encoders import (
     GRAPH_AND_SEQUENCE,
     Widths,
     drug_encoder,
     target_encoder,
 )
 from stages.dti.models.drugban.interaction import Interaction, Joiner
-from stages.dti.models.drugban.masked import Dropout, RowBatchNorm
+from stages.dti.models.drugban.ops import Dropout, RowBatchNorm
 
 
 class Classifier(nn.Module):
@@ -100,3 +104,33 @@ class DrugBANNetwork(nn.Module):
     def forward(self, batch: PairBatch) -> Tensor:
         """Return logits ``(pairs,)``, in the order of the batch's pairs."""
         return self.classify(self.joint(batch))
+
+
+def pair_batch(
+    data: PairData,
+    rows: NDArray[np.int64],
+    network: DrugBANNetwork,
+    crop: int = 0,
+    generator: np.random.Generator | None = None,
+) -> PairBatch:
+    """Collect what ``network`` reads of ``rows`` of ``data``, stably sorted by target.
+
+    Args:
+        crop: targets of more rows than this are cut to a random window of ``crop``; 0: never.
+        generator: draws the windows; required when ``crop`` is not 0.
+    """
+    order = rows[np.argsort(data.target_index[rows], kind="stable")]
+    drug_rows, drug = np.unique(data.drug_index[order], return_inverse=True)
+    target_rows, target = np.unique(data.target_index[order], return_inverse=True)
+    drugs = network.drug_encoder.collect(data.drugs, drug_rows, data.scalers)
+    targets = network.target_encoder.collect(
+        data.targets, target_rows, data.scalers, crop, generator
+    )
+    return PairBatch(
+        drugs=drugs,
+        targets=targets,
+        plan=network.interaction.plan(drugs, targets, drug, target),
+        drug=drug.astype(np.int64),
+        target=target.astype(np.int64),
+        labels=None if data.labels is None else torch.from_numpy(data.labels[order]),
+    )

@@ -1,0 +1,1 @@
+"""What crosses stages: one module for each kind of file, which its writer and its readers use."""

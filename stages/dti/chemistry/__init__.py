@@ -1,0 +1,1 @@
+"""Molecules and sequences as such: no table, no file, no model."""

@@ -1,0 +1,1 @@
+"""From raw rows to unique drugs, targets and labelled pairs."""

@@ -1,0 +1,1 @@
+"""Files as they were published: fetched, and read into raw tables."""

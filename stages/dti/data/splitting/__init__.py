@@ -1,0 +1,1 @@
+"""Dividing the pairs, and proving the division."""

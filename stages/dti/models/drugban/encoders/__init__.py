@@ -1,1 +1,0 @@
-"""Encoders: from what is stored of each drug and each target to rows that can interact."""

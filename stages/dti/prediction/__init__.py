@@ -1,0 +1,1 @@
+"""A model on disk, and the one way to predict with it."""

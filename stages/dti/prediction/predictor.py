@@ -1,0 +1,348 @@
+"""The one way to predict: ``evaluate``, batch screening and the HTTP service all call it.
+
+A pair's prediction is the same to the last bit whatever other pairs stand beside it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.dti.chemistry.fingerprints import nearest_tanimoto
+from stages.dti.chemistry.kmers import SequenceReference
+from stages.dti.chemistry.sequences import clean_sequence
+from stages.dti.errors import InvalidInputError, ModelError
+from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
+from stages.dti.models.base import Precision
+from stages.dti.models.registry import reads_descriptors
+from stages.dti.prediction.description import read_description
+from stages.dti.prediction.featurized_pairs import FeaturizedPairs, Outputs, ReferenceFacts
+from stages.dti.prediction.folder import ModelFolder
+from stages.dti.prediction.inputs import Ready, each_once, ready_drugs, ready_targets
+from stages.dti.prediction.known_targets import KnownTargets
+from stages.dti.prediction.matrix import ScoreMatrix, score_matrix
+from stages.dti.prediction.ranking import best_rows
+from stages.dti.prediction.types import ModelInfo, Pair, Prediction, Ranked, Target
+
+_BESIDE_LOADING = 5_000
+"""With more drugs, all processes at work after the model is loaded are sooner done than one."""
+
+
+class Predictor:
+    """A model folder, loaded once.
+
+    Attributes:
+        known_targets: the targets that may be named by id or name, with their table.
+    """
+
+    def __init__(self, content: ModelFolder, sha256: str) -> None:
+        self.content = content
+        reference = content.reference
+        targets = reference.targets
+        in_train = targets["in_train"].to_numpy(bool)
+        self.known_targets = KnownTargets(targets)
+        self._target_of_sequence = {
+            sequence: (target_id, name if isinstance(name, str) else None)
+            for sequence, target_id, name in targets[
+                ["sequence", "target_id", "target_name"]
+            ].itertuples(index=False)
+        }
+        self._name_of_drug = dict(
+            reference.drugs.dropna(subset="drug_name")[["smiles", "drug_name"]].itertuples(
+                index=False, name=None
+            )
+        )
+        self._train_drugs = {smiles: row for row, smiles in enumerate(reference.smiles)}
+        self._train_targets = {
+            sequence: row for row, sequence in enumerate(targets["sequence"]) if in_train[row]
+        }
+        self._train_pairs = {(int(drug), int(target)) for drug, target in reference.pairs}
+        self.info = ModelInfo(
+            name=content.config.name,
+            config=content.config.model_dump(),
+            feature_version=content.feature_version,
+            threshold=content.threshold,
+            threshold_metric=content.threshold_metric,
+            calibration=content.calibration.method,
+            conformal_coverage=content.conformal.coverage,
+            train_pairs=len(self._train_pairs),
+            train_drugs=len(self._train_drugs),
+            train_targets=len(self._train_targets),
+            known_targets=len(targets),
+            dataset=content.dataset,
+            data_sha256=content.data_sha256,
+            sha256=sha256,
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Predictor:
+        """Load a model folder.
+
+        Raises:
+            ModelError: the folder holds no model, one for other features, or (DamagedModelError)
+                a file of it is missing or not what was written.
+        """
+        # Its imports take long; ``load_with_library`` has begun with the drugs by then.
+        from stages.dti.prediction.loading import load_model_folder
+
+        return cls(*load_model_folder(folder))
+
+    @classmethod
+    def load_with_library(
+        cls, folder: str | Path, smiles: Sequence[str]
+    ) -> tuple[Predictor, Ready[DrugFeatures]]:
+        """Load a model folder and make a library ready for it, as ``ready_drugs`` does.
+
+        In a process that has just started both take a second or more, the one to import torch,
+        the other to standardise thousands of drugs: so both are done at once.
+
+        Raises:
+            ModelError: as ``load`` does.
+        """
+        # A process that has threads, as torch starts them, must not be forked.
+        if len(smiles) > _BESIDE_LOADING or "torch" in sys.modules:
+            predictor = cls.load(folder)
+            return predictor, predictor.ready_drugs(smiles, processes=None)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as process:
+            library = process.submit(_ready_drugs_of, folder, smiles)
+            return cls.load(folder), library.result()
+
+    def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
+        """Return one prediction per pair, in order; a bad pair never fails its neighbours."""
+        featurized = self.featurize(pairs, for_all=False)
+        outputs = self.outputs(featurized)
+        scores, probabilities, spread = outputs.scores, outputs.probabilities, outputs.spread
+        sets = self.content.conformal.words(probabilities)
+        facts = self.reference_facts(featurized)
+        answers = [Prediction(status="invalid", reason=reason) for reason in featurized.reasons]
+        for row, position in enumerate(featurized.valid):
+            smiles = featurized.smiles[featurized.drug_index[row]]
+            target_id, target_name = self._target_of_sequence.get(
+                featurized.sequences[featurized.target_index[row]], (None, None)
+            )
+            answers[position] = Prediction(
+                status="ok",
+                smiles=smiles,
+                drug_name=self._name_of_drug.get(smiles),
+                target_id=target_id,
+                target_name=target_name,
+                score=float(scores[row]),
+                probability=float(probabilities[row]),
+                threshold=self.content.threshold,
+                interacts=bool(probabilities[row] >= self.content.threshold),
+                drug_similarity=float(facts.drug_similarity[row]),
+                target_similarity=float(facts.target_similarity[row]),
+                drug_seen=bool(facts.drug_seen[row]),
+                target_seen=bool(facts.target_seen[row]),
+                pair_seen=bool(facts.pair_seen[row]),
+                prediction_set=sets[row],
+                domain_distance=float(facts.domain_distance[row]),
+                in_domain=bool(facts.domain_distance[row] <= 1),
+                spread=None if spread is None else float(spread[row]),
+            )
+        return answers
+
+    def featurize(self, pairs: Sequence[Pair], *, for_all: bool = True) -> FeaturizedPairs:
+        """Standardise and featurise each unique drug and target of ``pairs`` once.
+
+        Args:
+            for_all: make what any model may read; else only what this one does.
+        """
+        drugs = ready_drugs(
+            [pair.smiles for pair in pairs],
+            self.content.standardise,
+            self.content.features,
+            with_descriptors=for_all or reads_descriptors(self.content.config),
+        )
+        targets = self.ready_targets([Target(pair.sequence, pair.target_id) for pair in pairs])
+        problems = zip(drugs.reasons, targets.reasons, strict=True)
+        valid = (drugs.rows >= 0) & (targets.rows >= 0)
+        return FeaturizedPairs(
+            reasons=["; ".join(filter(None, found)) or None for found in problems],
+            drug_index=drugs.rows[valid],
+            target_index=targets.rows[valid],
+            smiles=drugs.texts,
+            sequences=targets.texts,
+            drugs=drugs.features,
+            targets=targets.features,
+            features=self.content.features,
+            standardise=self.content.standardise,
+        )
+
+    def ready_drugs(
+        self, smiles: Sequence[str], *, processes: int | None = 1
+    ) -> Ready[DrugFeatures]:
+        """Standardise each different drug once and compute what the model reads of it.
+
+        Args:
+            processes: how many share the work; ``None``: all available. The result is the same.
+        """
+        content = self.content
+        return ready_drugs(
+            smiles,
+            content.standardise,
+            content.features,
+            with_descriptors=reads_descriptors(content.config),
+            processes=processes,
+        )
+
+    def ready_targets(self, targets: Sequence[Target]) -> Ready[TargetFeatures]:
+        """Find the sequence of each target and featurise each different one once."""
+        return ready_targets(each_once(targets, self._resolve_target), self.content.features)
+
+    def matrix(
+        self,
+        drugs: Sequence[str],
+        targets: Sequence[Target],
+        precision: Precision = "float32",
+    ) -> ScoreMatrix:
+        """Score every drug (SMILES) against every target; what is invalid is NaN, with a reason.
+
+        For screening: scores differ from those of ``predict`` by rounding.
+        """
+        return score_matrix(
+            self.content, self.ready_drugs(drugs), self.ready_targets(targets), precision
+        )
+
+    def rank(
+        self,
+        library: Sequence[str] | Ready[DrugFeatures],
+        target: Target,
+        top_k: int,
+        precision: Precision = "bf16",
+    ) -> list[Ranked]:
+        """Return the ``top_k`` drugs of a library likeliest to interact with a target, best first.
+
+        ``precision`` speeds up the search alone: order and numbers are those of ``predict``. Equal
+        scores stand in the order of their SMILES, and each different drug stands there once.
+
+        Args:
+            library: SMILES; or what ``ready_drugs`` made of them, to rank it for many targets.
+
+        Raises:
+            InvalidInputError: the target cannot be scored.
+        """
+        drugs = library if isinstance(library, Ready) else self.ready_drugs(library)
+        ready = self.ready_targets([target])
+        if ready.reasons[0] is not None:
+            raise InvalidInputError(ready.reasons[0])
+        top = best_rows(self.content, drugs, ready, top_k, precision)
+        positions = dict(zip(drugs.rows[::-1].tolist(), range(len(drugs.rows))[::-1], strict=True))
+        predictions = self.predict([Pair(drugs.texts[row], ready.texts[0]) for row in top])
+        return [
+            Ranked(rank, positions[int(row)], prediction)
+            for rank, (row, prediction) in enumerate(zip(top, predictions, strict=True), start=1)
+        ]
+
+    def scores(self, pairs: FeaturizedPairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return score and calibrated probability of each valid pair, ``(valid pairs,)`` each.
+
+        Raises:
+            ModelError: as ``outputs`` does.
+        """
+        outputs = self.outputs(pairs)
+        return outputs.scores, outputs.probabilities
+
+    def outputs(self, pairs: FeaturizedPairs) -> Outputs:
+        """Return score, calibrated probability and, of an ensemble, spread of each valid pair.
+
+        Raises:
+            ModelError: the pairs were featurised with other parameters than this model's, or for
+                a model that reads less.
+        """
+        same = (self.content.features, self.content.standardise)
+        if (pairs.features, pairs.standardise) != same:
+            raise ModelError(
+                f"the pairs were featurised with {pairs.features} and {pairs.standardise}, but "
+                f"model {self.info.name} was trained with {same[0]} and {same[1]}; "
+                "featurise them with this model's Predictor"
+            )
+        content = self.content
+        if reads_descriptors(content.config) and not pairs.drugs.descriptors.shape[1]:
+            raise ModelError(
+                f"the pairs were featurised without the descriptors that model {self.info.name} "
+                "reads; featurise them for all models"
+            )
+        if not len(pairs.drug_index):
+            return Outputs(np.empty(0), np.empty(0), None)
+        member_scores = content.model.member_scores(
+            PairData(
+                drugs=pairs.drugs,
+                targets=pairs.targets,
+                scalers=content.scalers,
+                drug_index=pairs.drug_index,
+                target_index=pairs.target_index,
+            )
+        )
+        scores = content.model.combine(member_scores)
+        made = zip(content.member_calibrations, member_scores, strict=False)
+        members = [calibration.apply(own) for calibration, own in made]
+        return Outputs(
+            scores, content.calibration.apply(scores), _deviation(members) if members else None
+        )
+
+    def reference_facts(self, pairs: FeaturizedPairs) -> ReferenceFacts:
+        """Compare each valid pair with the drugs, targets and pairs of train."""
+        drug_similarity = nearest_tanimoto(
+            pairs.drugs.fingerprints, self.content.reference.fingerprints
+        )
+        target_similarity = self._sequence_reference.nearest(pairs.sequences)
+        drug_row = [self._train_drugs.get(text, -1) for text in pairs.smiles]
+        target_row = [self._train_targets.get(text, -1) for text in pairs.sequences]
+        drug = np.asarray(drug_row, dtype=np.int64)[pairs.drug_index]
+        target = np.asarray(target_row, dtype=np.int64)[pairs.target_index]
+        of_drug = drug_similarity[pairs.drug_index]
+        of_target = target_similarity[pairs.target_index]
+        return ReferenceFacts(
+            drug_similarity=of_drug,
+            target_similarity=of_target,
+            domain_distance=self.content.domain.distance(of_drug, of_target),
+            drug_seen=drug >= 0,
+            target_seen=target >= 0,
+            pair_seen=np.asarray(
+                [pair in self._train_pairs for pair in zip(drug, target, strict=True)], dtype=bool
+            ),
+        )
+
+    @cached_property
+    def _sequence_reference(self) -> SequenceReference:
+        """Indexed when it is first asked for: not every model that is loaded is."""
+        return SequenceReference.fit(list(self._train_targets))
+
+    def _resolve_target(self, target: Target) -> str:
+        sequence, target_id = target.sequence, target.target_id
+        if sequence:
+            limits = self.content.standardise
+            return clean_sequence(sequence, limits.min_residues, limits.max_residues)
+        if not target_id:
+            raise InvalidInputError("the target has neither a sequence nor an id")
+        known = self.known_targets
+        return str(known.table["sequence"].iloc[known.find(target_id)])
+
+
+def _ready_drugs_of(folder: str | Path, smiles: Sequence[str]) -> Ready[DrugFeatures]:
+    """Return what the ``ready_drugs`` of the model in ``folder`` would."""
+    model = read_description(folder)
+    return ready_drugs(
+        smiles,
+        model.standardise,
+        model.features,
+        with_descriptors=reads_descriptors(model.config),
+    )
+
+
+def _deviation(rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the standard deviation of each column; summed row by row, as in ``Ensemble.combine``.
+
+    A vectorised sum may add in another order when there are more columns.
+    """
+    mean = sum(rows[1:], rows[0]) / len(rows)
+    squares = [(row - mean) ** 2 for row in rows]
+    return np.sqrt(sum(squares[1:], squares[0]) / len(rows))

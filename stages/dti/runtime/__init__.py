@@ -1,0 +1,1 @@
+"""How a stage or a command becomes a process."""

@@ -1,0 +1,1 @@
+"""MLflow, and nowhere else: the store, runs, the registry."""

@@ -1,0 +1,1 @@
+"""What ships with a model beside its score: calibration, prediction sets, applicability domain."""
