@@ -8,9 +8,9 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
-from service_process import Service
 
 from serve.schemas import MAX_PAIRS
+from tests.support.service_process import Service
 
 
 @pytest.fixture(scope="module")

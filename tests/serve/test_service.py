@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from service_process import Service, running
 
 from serve.schemas import EXAMPLES
 from stages.dti.artifacts.export import EXPORTED
@@ -25,6 +24,7 @@ from stages.dti.artifacts.model_files import seal_export
 from stages.dti.paths import ROOT
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
+from tests.support.service_process import Service, running
 
 CAFFEINE = "CN1C=NC2=C1C(=O)N(C(=O)N2C)C"
 FIELDS = {  # of a row → of the library's Prediction

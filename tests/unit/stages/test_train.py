@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from stages import baselines, train
+from stages import baselines
 from stages.dti.artifacts.model_files import verify_folder
-from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import build
-from stages.dti.config.model import BaselinesConfig, ModelConfig
-from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.config.model import BaselinesConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.hashing import file_sha256, folder_sha256
 from stages.dti.paths import (
@@ -37,49 +33,15 @@ from stages.dti.prediction.types import Pair
 from stages.dti.tracking.store import Experiment, configure
 from tests.support.prepared_tables import (
     DEFAULTS,
-    STANDARDISE,
-    section,
-    write_features,
-    write_tables,
 )
-from tests.support.tracking_section import tracking_at, write_empty_store
-
-COMMON: dict[str, Any] = {
-    "train": section(TrainConfig, "train", threads=1),
-    "standardise": STANDARDISE,
-}
+from tests.support.train_stage import COMMON, start_train, tracking, write_inputs
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    write_tables(tmp_path)
-    write_features(tmp_path)
-    (tmp_path / VALIDATION).mkdir(parents=True)
-    (tmp_path / VALIDATION / "validation.json").write_text('{"verdict": "good"}')
-    (tmp_path / VALIDATION_METRICS).write_text('{"quality_score": 98.5}')
-    write_empty_store(tmp_path / "mlflow.db")
+    write_inputs(tmp_path)
     return tmp_path
-
-
-def start_train(
-    root: Path,
-    model: dict[str, Any],
-    trainer: dict[str, Any] | None = None,
-    adaptation: dict[str, Any] | None = None,
-) -> None:
-    train.run(
-        Paths(root, root),
-        model=build(ModelConfig, model, "model"),
-        trainer=section(TrainerConfig, "trainer", **trainer or {}),
-        adaptation=build(AdaptationConfig, adaptation or DEFAULTS["adaptation"], "adaptation"),
-        tracking=tracking(root),
-        **COMMON,
-    )
-
-
-def tracking(root: Path) -> TrackingConfig:
-    return tracking_at(f"sqlite:///{root}/mlflow.db")
 
 
 def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root: Path) -> None:

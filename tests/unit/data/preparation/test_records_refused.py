@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from test_records import (
+
+from stages.dti.chemistry.keys import drug_key, target_key
+from stages.dti.data.preparation.records import prepare_records
+from stages.dti.data.sources.tables import parse_affinities, parse_labels
+from tests.support.raw_records import (
     ASPIRIN,
     CAFFEINE,
     CONFIG,
@@ -18,10 +22,6 @@ from test_records import (
     prepare,
     records,
 )
-
-from stages.dti.chemistry.keys import drug_key, target_key
-from stages.dti.data.preparation.records import prepare_records
-from stages.dti.data.sources.tables import parse_affinities, parse_labels
 
 
 @pytest.mark.parametrize(
