@@ -76,14 +76,115 @@ def test_the_split_seed_reruns_from_split(tiny: TinyRepository) -> None:
     assert tiny.repro() == EVERY_STAGE[3:]
 
 
-def test_a_comment_in_the_model_file_reruns_from_train(tiny: TinyRepository) -> None:
-    with (tiny.root / "stages/dti/models/drugban/network.py").open("a") as stream:
-        stream.write("\n# A comment.\n")
-    ran = tiny.repro()
-    # Training is deterministic, so what follows only because of train's outs does not run.
-    assert ran[0] == "train"
-    assert set(ran) <= {"train", "evaluate", "promote", "screen", "report"}
-    assert "baselines" not in ran
+SCORED = ["evaluate", "promote", "screen"]
+"""Stages that load models, and so depend on every model's code."""
+
+EDITED_CODE = {
+    "stages/dti/reporting/templates/style.css": ["report"],
+    "stages/dti/reporting/templates/screening.html": ["report"],
+    "stages/dti/reporting/figures.py": ["report"],
+    "stages/dti/tracking/runs.py": [],
+    "stages/dti/runtime/stage.py": [],
+    "stages/dti/config/split.py": [],
+    "stages/dti/files.py": [],
+    "stages/dti/commands/promote.py": [],
+    "serve/__main__.py": [],
+    "stages/dti/lifecycle/gates.py": ["promote"],
+    "stages/dti/screening/chunks.py": ["screen"],
+    "stages/dti/data/splitting/clusters.py": ["split"],
+    "stages/dti/data/validation/checks.py": ["validate"],
+    "stages/dti/training/curves.py": ["train"],
+    "stages/dti/models/classical/gradient_boosting.py": ["baselines", *SCORED],
+    "stages/dti/models/drugban/network.py": ["train", *SCORED],
+    "stages/dti/chemistry/scaffolds.py": EVERY_STAGE[1:-1],
+}
+"""A comment at its end → the stages that run: those that depend on its room, and no other, since a
+comment changes none of their outputs."""
+
+
+@pytest.mark.parametrize("file", EDITED_CODE)
+def test_a_comment_reruns_what_depends_on_its_room(tiny: TinyRepository, file: str) -> None:
+    with (tiny.root / file).open("a") as stream:
+        stream.write("\n/* A comment. */\n" if file.endswith(".css") else COMMENTS[file[-3:]])
+    assert sorted(tiny.repro()) == sorted(EDITED_CODE[file])
+    assert tiny.run("git", "status", "--porcelain", "reports", "models").stdout == ""
+
+
+COMMENTS = {".py": "\n# A comment.\n", "tml": "{# A comment. #}\n"}
+
+
+def test_another_text_of_an_error_reruns_nothing(tiny: TinyRepository) -> None:
+    errors = tiny.root / "stages/dti/errors.py"
+    text = errors.read_text()
+    assert "; did you mean " in text
+    errors.write_text(text.replace("; did you mean ", "; perhaps you mean "))
+    assert tiny.repro() == []
+
+
+NEW_STAGE = {
+    "stages/counts.py": """
+from stages.dti.config.counts import CountsConfig
+from stages.dti.files import write_json
+from stages.dti.paths import COUNTS, Paths
+from stages.dti.runtime.stage import main
+
+def run(paths: Paths, *, counts: CountsConfig) -> None:
+    write_json(paths.write(COUNTS), {"start": counts.start})
+
+if __name__ == "__main__":
+    main(run)
+""",
+    "stages/dti/config/counts.py": """
+from pydantic import Field
+from stages.dti.config.base import Section
+
+class CountsConfig(Section):
+    start: int = Field(ge=0, le=9)
+""",
+    "conf/counts/default.yaml": "start: 3\n",
+}
+"""A new stage with a section of its own."""
+
+ENTRY = """
+  counts:
+    cmd: python -m stages.counts ${hydra}
+    params: [counts]
+    deps: [stages/counts.py]
+    outs:
+      - reports/counts.json: {cache: false}
+"""
+
+
+def test_a_new_stage_reruns_no_old_one(tiny: TinyRepository) -> None:
+    for name, text in NEW_STAGE.items():
+        path = tiny.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    for name, old, new in (
+        ("stages/dti/paths.py", "\nRAW = ", '\nCOUNTS = Path("reports/counts.json")\nRAW = '),
+        (
+            "stages/dti/config/sections.py",
+            "\n    acquire: AcquireConfig\n",
+            "\n    acquire: AcquireConfig\n    counts: CountsConfig\n",
+        ),
+        (
+            "stages/dti/config/sections.py",
+            "\nfrom stages.dti.config.acquire",
+            "\nfrom stages.dti.config.counts import CountsConfig\nfrom stages.dti.config.acquire",
+        ),
+        (
+            "conf/config.yaml",
+            "\n  - acquire: default\n",
+            "\n  - acquire: default\n  - counts: default\n",
+        ),
+        ("dvc.yaml", "\nstages:\n", f"\nstages:{ENTRY}"),
+    ):
+        text = (tiny.root / name).read_text()
+        assert text.count(old) == 1
+        (tiny.root / name).write_text(text.replace(old, new))
+    assert tiny.repro() == ["counts"]
+    assert json.loads((tiny.root / "reports/counts.json").read_text()) == {"start": 3}
+    tiny.run("git", "clean", "-fdq")
 
 
 def test_a_killed_stage_is_rebuilt_whole(tiny: TinyRepository) -> None:

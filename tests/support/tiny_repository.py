@@ -75,7 +75,7 @@ class TinyRepository:
         for name, values in EDITS.items():
             repository.edit(name, values)
         repository._shrink_sample()
-        repository.run("python", "-m", "stages.dti.runtime.compose")
+        repository.run("python", "-m", "stages.dti", "compose")
         repository.run("git", "init", "-q", "-b", "main")
         repository.run("git", "add", "-A")
         repository.run("git", "commit", "-q", "-m", "Tiny repository")
@@ -108,7 +108,7 @@ class TinyRepository:
 
     def repro(self, *arguments: str) -> list[str]:
         """Compose, run ``dvc repro`` and return the stages that ran, in order."""
-        self.run("python", "-m", "stages.dti.runtime.compose")
+        self.run("python", "-m", "stages.dti", "compose")
         output = self.run("dvc", "repro", *arguments).stdout
         return re.findall(r"Running stage '(\w+)'", output)
 

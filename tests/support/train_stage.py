@@ -11,11 +11,7 @@ from stages.dti.config.base import build
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.paths import (
-    VALIDATION,
-    VALIDATION_METRICS,
-    Paths,
-)
+from stages.dti.paths import Paths
 from tests.support.prepared_tables import (
     DEFAULTS,
     STANDARDISE,
@@ -35,9 +31,6 @@ def write_inputs(root: Path) -> None:
     """Write the tables and features that both read, and an empty tracking store."""
     write_tables(root)
     write_features(root)
-    (root / VALIDATION).mkdir(parents=True)
-    (root / VALIDATION / "validation.json").write_text('{"verdict": "good"}')
-    (root / VALIDATION_METRICS).write_text('{"quality_score": 98.5}')
     write_empty_store(root / "mlflow.db")
 
 
