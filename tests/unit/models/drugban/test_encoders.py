@@ -15,7 +15,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.config.base import build
 from stages.dti.config.model import DrugBANConfig, GraphConfig, ModelConfig
 from stages.dti.errors import ConfigError
@@ -24,6 +23,7 @@ from stages.dti.models.drugban.encoders import Widths
 from stages.dti.models.drugban.graph_encoder import GraphEncoder, graph_batch
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.reference.norms import randomise_norms
 from tests.support.sample_pairs import alone, sample_pairs, take
 
 DRUGS: dict[str, dict[str, Any]] = {

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import featurize_targets, sequences_of
 from stages.dti.models.drugban import gram
 from stages.dti.models.drugban.matrix import FEW_TARGETS
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from tests.reference.norms import randomise_norms
 from tests.support.drugban_sizes import drugban_of
 from tests.support.sample_pairs import FEATURES, sample_pairs
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
@@ -20,9 +19,10 @@ from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.models.drugban.ops import RowBatchNorm
 from stages.dti.models.drugban.sequence_encoder import sequence_batch
+from tests.reference.equations import reference_logits
+from tests.reference.norms import randomise_norms
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import DEFAULTS
-from tests.unit.drugban_reference import reference_logits
 
 SMILES = [
     "C",  # one atom, no bond

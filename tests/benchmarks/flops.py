@@ -25,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.dti.benchmarking.sizes import NetworkSizes
 from stages.dti.features.store import ATOM_DIM, RESIDUE_TOKENS, PairData
+from tests.reference.sizes import NetworkSizes, Padding
 
 BACKWARD_AND_FORWARD = 3
 """A training step's operations, in forward passes."""
@@ -60,9 +60,10 @@ class PairCounts:
         )
 
     @classmethod
-    def padded(cls, pairs: int, atoms: int, residues: int) -> PairCounts:
+    def padded(cls, pairs: int, padding: Padding) -> PairCounts:
         """Count ``pairs`` padded pairs, in which nothing is shared."""
-        return cls(pairs, pairs * atoms, pairs * residues, pairs * atoms * residues)
+        atoms, residues = pairs * padding.atoms, pairs * padding.residues
+        return cls(pairs, atoms, residues, atoms * padding.residues)
 
 
 def drug_flop(sizes: NetworkSizes, atoms: int) -> int:

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stages.dti.benchmarking.agreement import screen_precision_table
-from stages.dti.benchmarking.featurize_cases import featurize_case
-from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.measure import Case
-from stages.dti.benchmarking.network_cases import (
-    encode_drugs_case,
-    encode_targets_case,
-    epoch_case,
-    train_step_case,
-)
-from stages.dti.benchmarking.parity import parity_table
-from stages.dti.benchmarking.prediction_cases import (
+from tests.benchmarks.agreement import screen_precision_table
+from tests.benchmarks.encoding_cases import encode_drugs_case, encode_targets_case
+from tests.benchmarks.featurize_cases import featurize_case
+from tests.benchmarks.inputs import Inputs
+from tests.benchmarks.measure import Case
+from tests.benchmarks.parity import parity_table
+from tests.benchmarks.prediction_cases import (
     cold_start_case,
     predict_batch_case,
     predict_one_case,
     screen_case,
 )
-from stages.dti.benchmarking.process_cases import process_settings_case, profile_step
+from tests.benchmarks.process_cases import process_settings_case, profile_step
+from tests.benchmarks.training_cases import epoch_case, train_step_case
 
 TIMED: dict[str, Callable[[Inputs], Case]] = {
     "encode_drugs": encode_drugs_case,

@@ -4,7 +4,9 @@ Real drugs and targets of the training data, and corner cases. Batch-norm statis
 that no shift or scale cancels, and both forms are in eval mode: in training mode the padded form
 normalises over its padding too, and counts a target once for each of its pairs. Where there is no
 padding and nothing is shared, both are the same function in training mode as well; the set
-``training_mode`` is made so, and compared with the weights that training begins with.
+``training_mode`` is made so, and compared with the weights that training begins with. The set
+``published_network`` compares with the network as its authors publish it, corrected, as far as that
+is the same function.
 
 A relative difference is the largest difference over the largest value of the reference: that of
 each number by itself would be infinite wherever a ReLU leaves 0.
@@ -22,16 +24,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.network_cases import autocast, precisions
-from stages.dti.benchmarking.published import (
-    PaddedDrugBAN,
-    padded_batch,
-    padded_drugs,
-    padded_targets,
-)
-from stages.dti.benchmarking.sizes import NetworkSizes
-from stages.dti.benchmarking.worker import in_process
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PairData
@@ -39,6 +31,19 @@ from stages.dti.models.base import Precision
 from stages.dti.models.drugban.matrix import FEW_TARGETS
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.benchmarks.inputs import Inputs, autocast
+from tests.benchmarks.worker import in_process
+from tests.reference.norms import randomise_norms
+from tests.reference.padded import (
+    PaddedDrugBAN,
+    PaddedDrugs,
+    PaddedTargets,
+    padded_batch,
+    padded_drugs,
+    padded_targets,
+)
+from tests.reference.published import corrected_with_weights_of
+from tests.reference.sizes import NetworkSizes, Padding
 
 ONE_ATOM, ONE_RESIDUE = "C", "M"
 
@@ -51,14 +56,13 @@ class PairSet:
     """Pairs on which both forms are compared; labels alternate.
 
     Attributes:
-        padded_atoms, padded_residues: of the reference.
+        padding: of the reference.
         training: compare in training mode.
     """
 
     name: str
     data: PairData
-    padded_atoms: int
-    padded_residues: int
+    padding: Padding
     training: bool = False
 
 
@@ -96,7 +100,7 @@ def parity_table(inputs: Inputs) -> dict[str, Any]:
         without_dropout(inputs.network),
         training_mode(inputs),
         pair_sets(inputs),
-        precisions(inputs),
+        inputs.precisions,
         inputs.train.seed,
     )
     return {
@@ -123,10 +127,7 @@ def pair_sets(inputs: Inputs) -> list[PairSet]:
         "one_target": [(text, sequences[0]) for text in smiles],
         "nothing_shared": list(zip(smiles, sequences, strict=False)),
     }
-    return [
-        PairSet(name, inputs.pair_data(some), settings.padded_atoms, settings.padded_residues)
-        for name, some in pairs.items()
-    ]
+    return [PairSet(name, inputs.pair_data(some), settings.padding) for name, some in pairs.items()]
 
 
 def training_mode(inputs: Inputs) -> PairSet:
@@ -139,7 +140,9 @@ def training_mode(inputs: Inputs) -> PairSet:
     length = min(inputs.data.features.max_residues, *map(len, sequences))
     chosen = [searched[row] for row in np.flatnonzero(atoms == most_frequent)]
     pairs = [(text, own[:length]) for text, own in zip(chosen, sequences, strict=False)]
-    return PairSet("training_mode", inputs.pair_data(pairs), most_frequent, length, training=True)
+    return PairSet(
+        "training_mode", inputs.pair_data(pairs), Padding(most_frequent, length), training=True
+    )
 
 
 def without_dropout(config: DrugBANConfig) -> DrugBANConfig:
@@ -150,7 +153,8 @@ def without_dropout(config: DrugBANConfig) -> DrugBANConfig:
 def parity_rows(work: Parity) -> list[dict[str, Any]]:
     """Return one row per set, precision and part."""
     torch.manual_seed(work.seed)
-    network, reference = DrugBANNetwork(work.network), PaddedDrugBAN(NetworkSizes.of(work.network))
+    sizes = NetworkSizes.of(work.network)
+    network, reference = DrugBANNetwork(work.network), PaddedDrugBAN(sizes)
     reference.load_state_dict(network.state_dict())
     rows = compare(work.training, network, reference, work.precisions)
     randomise_norms(network)
@@ -158,19 +162,48 @@ def parity_rows(work: Parity) -> list[dict[str, Any]]:
     reference.load_state_dict(network.state_dict())
     for pairs in work.sets:
         rows += compare(pairs, network, reference, work.precisions)
+    return rows + compare_with_published(work.sets[0], network, sizes, work.precisions)
+
+
+def compare_with_published(
+    pairs: PairSet,
+    network: DrugBANNetwork,
+    sizes: NetworkSizes,
+    precisions: Sequence[Precision],
+) -> list[dict[str, Any]]:
+    """Return the differences of the engine's rows from those of the corrected published network.
+
+    All rows of drugs; of targets those whose windows lie within the sequence. What comes after is
+    not the same function, see ``tests.reference.published``.
+    """
+    published = corrected_with_weights_of(network, sizes, pairs.padding)
+    drugs, targets = padded_units(pairs)
+    before, after = published.shift
+    lengths = targets.mask.sum((1, 2)).int().tolist()
+    with torch.no_grad():
+        wanted = {
+            "drug_rows": published.encode_drugs(drugs)[drugs.mask.squeeze(2).bool()],
+            "target_rows": torch.cat(
+                [
+                    rows[: max(0, length - before - after)]
+                    for rows, length in zip(published.encode_targets(targets), lengths, strict=True)
+                ]
+            ),
+        }
+    inside = torch.cat(
+        [
+            (torch.arange(length) >= before) & (torch.arange(length) < length - after)
+            for length in lengths
+        ]
+    )
+    rows = []
+    for precision in precisions:
+        found = engine_numbers(pairs.data, network, precision).values
+        ours = {"drug_rows": found["drug_rows"], "target_rows": found["target_rows"][inside]}
+        head = {"pairs": "published_network", "pair_count": len(pairs.data)}
+        head |= {"precision": precision}
+        rows += [head | {"part": part} | _difference(ours[part], wanted[part]) for part in wanted]
     return rows
-
-
-def randomise_norms(module: nn.Module) -> None:
-    """Draw statistics, weights and biases of every batch normalisation, so that nothing cancels."""
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm1d):
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            for about_0 in (norm.running_mean, norm.bias):
-                nn.init.normal_(about_0)
-            for about_1 in (norm.running_var, norm.weight):
-                nn.init.uniform_(about_1, 0.5, 1.5)
 
 
 @torch.no_grad()
@@ -250,8 +283,8 @@ def screened(data: PairData, network: DrugBANNetwork, precision: Precision) -> d
 
 def reference_numbers(pairs: PairSet, reference: PaddedDrugBAN) -> Numbers:
     """Return what the padded form computes, rows and pairs in the engine's order."""
-    data, padded_atoms, padded_residues = pairs.data, pairs.padded_atoms, pairs.padded_residues
-    batch = padded_batch(data, _batch_order(data), padded_atoms, padded_residues)
+    data, padding = pairs.data, pairs.padding
+    batch = padded_batch(data, _batch_order(data), padding)
     logits = reference(batch)
     gradients = _loss_gradients(reference, logits, batch.labels)
     scores = torch.sigmoid(logits.detach().double())
@@ -262,14 +295,22 @@ def reference_numbers(pairs: PairSet, reference: PaddedDrugBAN) -> Numbers:
         "target_by_target": scores,
     }
     if not pairs.training:
-        drugs = padded_drugs(data.drugs, np.unique(data.drug_index), padded_atoms)
-        targets = padded_targets(data.targets, np.unique(data.target_index), padded_residues)
+        drugs, targets = padded_units(pairs)
         with torch.no_grad():
             rows = reference.encode_drugs(drugs)
             values["drug_rows"] = rows[drugs.mask.squeeze(2).bool()]
             rows = reference.encode_targets(targets)
             values["target_rows"] = rows[targets.mask.squeeze(1).bool()]
     return Numbers(values, gradients)
+
+
+def padded_units(pairs: PairSet) -> tuple[PaddedDrugs, PaddedTargets]:
+    """Return each drug and each target of the pairs once, in the engine's order."""
+    data = pairs.data
+    return (
+        padded_drugs(data.drugs, np.unique(data.drug_index), pairs.padding),
+        padded_targets(data.targets, np.unique(data.target_index), pairs.padding),
+    )
 
 
 def _batch_order(data: PairData) -> NDArray[np.int64]:

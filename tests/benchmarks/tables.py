@@ -1,4 +1,4 @@
-"""The parity case as a table to read."""
+"""The case ``parity`` as a table to read."""
 
 from __future__ import annotations
 

@@ -1,18 +1,13 @@
-"""The reference: DrugBAN in the published formulation, padded and pair by pair.
+"""DrugBAN in the published formulation, padded and pair by pair.
 
 Bai et al. 2023: every drug padded to 290 atoms and every protein to 1,200 residues, a protein
 encoded again for each pair that it stands in, one explicit atom × residue map per head, float32.
 The operations are those of the published code, in their order; what is computed is our function,
-so that both give the same logits from the same weights in eval mode:
-
-- The CNN's output is transposed, where the published code reshapes it and so scrambles positions;
-  its convolutions keep the length, where the published ones lose 15 of 1,200 residues.
-- Padding is set to 0 after each layer, f is divided by atoms × residues.
+so that both give the same logits from the same weights in eval mode (``published`` has the authors'
+own function, and what tells the two apart).
 
 In training mode batch normalisation runs over the padding too, as published. Ours does not, so
 training steps agree in their work and not in their values.
-
-Parameters and buffers have the names of the engine's: ``load_state_dict`` takes its state.
 """
 
 from __future__ import annotations
@@ -25,9 +20,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
-from stages.dti.benchmarking.sizes import NetworkSizes
 from stages.dti.errors import DataError
 from stages.dti.features.store import (
     ATOM_DIM,
@@ -37,6 +30,8 @@ from stages.dti.features.store import (
     PairData,
     TargetFeatures,
 )
+from tests.reference.layers import Attention, Classifier, GraphLayer
+from tests.reference.sizes import NetworkSizes, Padding
 
 
 @dataclass(frozen=True)
@@ -83,30 +78,30 @@ class PaddedBatch:
 
 
 def padded_drugs(
-    features: DrugFeatures, rows: Sequence[int] | NDArray[np.int64], padded_atoms: int
+    features: DrugFeatures, rows: Sequence[int] | NDArray[np.int64], padding: Padding
 ) -> PaddedDrugs:
     """Collect the graphs of ``rows``, one place per row even where rows repeat.
 
     Raises:
-        DataError: a drug has more atoms than ``padded_atoms``.
+        DataError: a drug has more atoms than that.
     """
-    atoms = np.zeros((len(rows), padded_atoms, ATOM_DIM), dtype=np.float32)
-    mask = np.zeros((len(rows), padded_atoms, 1), dtype=np.float32)
+    atoms = np.zeros((len(rows), padding.atoms, ATOM_DIM), dtype=np.float32)
+    mask = np.zeros((len(rows), padding.atoms, 1), dtype=np.float32)
     bonds = []
     for place, row in enumerate(rows):
         first, last = features.atom_offsets[row], features.atom_offsets[row + 1]
         count = int(last - first)
-        if count > padded_atoms:
+        if count > padding.atoms:
             raise DataError(
-                f"a drug of {count} atoms does not fit benchmark.padded_atoms={padded_atoms}; "
+                f"a drug of {count} atoms does not fit benchmark.padded_atoms={padding.atoms}; "
                 "raise it"
             )
         atoms[place, :count] = features.atoms[first:last]
         mask[place, :count] = 1
         own = features.bonds[features.bond_offsets[row] : features.bond_offsets[row + 1]]
-        bonds.append(own.astype(np.int64) + place * padded_atoms)
+        bonds.append(own.astype(np.int64) + place * padding.atoms)
     ends = np.concatenate(bonds)
-    loops = np.arange(len(rows) * padded_atoms, dtype=np.int64)
+    loops = np.arange(len(rows) * padding.atoms, dtype=np.int64)
     return PaddedDrugs(
         atoms=torch.from_numpy(atoms),
         mask=torch.from_numpy(mask),
@@ -116,64 +111,47 @@ def padded_drugs(
 
 
 def padded_targets(
-    features: TargetFeatures, rows: Sequence[int] | NDArray[np.int64], padded_residues: int
+    features: TargetFeatures, rows: Sequence[int] | NDArray[np.int64], padding: Padding
 ) -> PaddedTargets:
     """Collect the sequences of ``rows``, one place per row even where rows repeat.
 
     Raises:
-        DataError: a sequence is longer than ``padded_residues``.
+        DataError: a sequence is longer than that.
     """
-    tokens = np.full((len(rows), padded_residues), PADDING_TOKEN, dtype=np.int64)
+    tokens = np.full((len(rows), padding.residues), PADDING_TOKEN, dtype=np.int64)
     for place, row in enumerate(rows):
         own = features.residues[features.residue_offsets[row] : features.residue_offsets[row + 1]]
-        if len(own) > padded_residues:
+        if len(own) > padding.residues:
             raise DataError(
                 f"a sequence of {len(own)} residues does not fit "
-                f"benchmark.padded_residues={padded_residues}; raise it"
+                f"benchmark.padded_residues={padding.residues}; raise it"
             )
         tokens[place, : len(own)] = own
     mask = (tokens != PADDING_TOKEN).astype(np.float32)[:, None, :]
     return PaddedTargets(tokens=torch.from_numpy(tokens), mask=torch.from_numpy(mask))
 
 
-def padded_batch(
-    data: PairData, rows: NDArray[np.int64], padded_atoms: int, padded_residues: int
-) -> PaddedBatch:
+def padded_batch(data: PairData, rows: NDArray[np.int64], padding: Padding) -> PaddedBatch:
     """Collect ``rows`` of ``data``, in order."""
     return PaddedBatch(
-        drugs=padded_drugs(data.drugs, data.drug_index[rows], padded_atoms),
-        targets=padded_targets(data.targets, data.target_index[rows], padded_residues),
+        drugs=padded_drugs(data.drugs, data.drug_index[rows], padding),
+        targets=padded_targets(data.targets, data.target_index[rows], padding),
         labels=None if data.labels is None else torch.from_numpy(data.labels[rows]),
     )
-
-
-class _GraphLayer(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.convolution = nn.Linear(dim, dim)
-        self.residual = nn.Linear(dim, dim)
-        self.norm = nn.BatchNorm1d(dim)
-
-    def forward(self, atoms: Tensor, drugs: PaddedDrugs) -> Tensor:
-        messages = atoms.index_select(0, drugs.sources)
-        gathered = torch.zeros_like(atoms).index_add_(0, drugs.destinations, messages)
-        hidden = F.relu(self.convolution(gathered)) + F.relu(self.residual(atoms))
-        normalised: Tensor = self.norm(hidden)
-        return normalised * drugs.mask.view(-1, 1)
 
 
 class _DrugEncoder(nn.Module):
     def __init__(self, sizes: NetworkSizes) -> None:
         super().__init__()
         self.embedding = nn.Linear(ATOM_DIM, sizes.graph_dim, bias=False)
-        self.layers = nn.ModuleList(_GraphLayer(sizes.graph_dim) for _ in range(sizes.graph_layers))
+        self.layers = nn.ModuleList(GraphLayer(sizes.graph_dim) for _ in range(sizes.graph_layers))
 
     def forward(self, drugs: PaddedDrugs) -> Tensor:
         """Return ``(drugs, padded_atoms, dim)``."""
         count, atoms, width = drugs.atoms.shape
         rows: Tensor = self.embedding(drugs.atoms.view(-1, width))
         for layer in self.layers:
-            rows = layer(rows, drugs)
+            rows = layer(rows, drugs.sources, drugs.destinations) * drugs.mask.view(-1, 1)
         return rows.view(count, atoms, -1)
 
 
@@ -201,57 +179,6 @@ class _TargetEncoder(nn.Module):
         return rows.transpose(1, 2)
 
 
-class _Attention(nn.Module):
-    def __init__(self, sizes: NetworkSizes) -> None:
-        super().__init__()
-        rank = sizes.rank
-        self.pooling = sizes.pooling
-        self.dropout = nn.Dropout(sizes.dropout)
-        self.drug_projection = weight_norm(nn.Linear(sizes.graph_dim, rank), dim=None)  # type: ignore[arg-type]
-        self.target_projection = weight_norm(nn.Linear(sizes.filters[-1], rank), dim=None)  # type: ignore[arg-type]
-        self.head_weights = nn.Parameter(torch.randn(sizes.heads, rank))
-        self.head_scale = nn.Parameter(self.head_weights.detach().norm())
-        self.head_bias = nn.Parameter(torch.randn(sizes.heads))
-
-    def project_drugs(self, atoms: Tensor, drugs: PaddedDrugs) -> Tensor:
-        """Map ``(drugs, padded_atoms, dim)`` to v ``(drugs, padded_atoms, K)``."""
-        return F.relu(self.drug_projection(self.dropout(atoms))) * drugs.mask
-
-    def project_targets(self, residues: Tensor, targets: PaddedTargets) -> Tensor:
-        """Map ``(targets, padded_residues, dim)`` to q ``(targets, padded_residues, K)``."""
-        projected = F.relu(self.target_projection(self.dropout(residues)))
-        return projected * targets.mask.transpose(1, 2)
-
-    def forward(self, v: Tensor, q: Tensor) -> Tensor:
-        """Return the pooled f of each pair, ``(pairs, dim)``."""
-        heads = self.head_weights * (self.head_scale / self.head_weights.norm())
-        maps = torch.einsum("xhyk,bvk,bqk->bhvq", heads[None, :, None, :], v, q)
-        maps = maps + self.head_bias.view(1, -1, 1, 1)
-        pooled = [
-            F.avg_pool1d(
-                torch.einsum("bvk,bvq,bqk->bk", v, maps[:, head], q).unsqueeze(1), self.pooling
-            ).squeeze(1)
-            for head in range(len(heads))
-        ]
-        return torch.stack(pooled).sum(0) * self.pooling
-
-
-class _Classifier(nn.Module):
-    def __init__(self, sizes: NetworkSizes) -> None:
-        super().__init__()
-        *hidden, (last, _) = sizes.classifier
-        self.linears = nn.ModuleList(nn.Linear(before, after) for before, after in hidden)
-        self.norms = nn.ModuleList(nn.BatchNorm1d(after) for _, after in hidden)
-        self.logit = nn.Linear(last, 1)
-
-    def forward(self, joint: Tensor) -> Tensor:
-        """Map ``(pairs, dim)`` to logits ``(pairs,)``."""
-        for linear, norm in zip(self.linears, self.norms, strict=True):
-            joint = norm(F.relu(linear(joint)))
-        logits: Tensor = self.logit(joint)
-        return logits.squeeze(1)
-
-
 class PaddedDrugBAN(nn.Module):
     """The whole network on padded batches; ``forward`` returns one logit per pair, in order."""
 
@@ -259,19 +186,18 @@ class PaddedDrugBAN(nn.Module):
         super().__init__()
         self.drug_encoder = _DrugEncoder(sizes)
         self.target_encoder = _TargetEncoder(sizes)
-        self.attention = _Attention(sizes)
+        self.attention = Attention(sizes)
         self.joint_norm = nn.BatchNorm1d(sizes.dim)
-        self.classifier = _Classifier(sizes)
+        self.classifier = Classifier(sizes)
 
     def encode_drugs(self, drugs: PaddedDrugs) -> Tensor:
         """Return v, ``(drugs, padded_atoms, K)``; 0 beyond a drug's atoms."""
-        encoded: Tensor = self.attention.project_drugs(self.drug_encoder(drugs), drugs)
-        return encoded
+        return self.attention.project_drugs(self.drug_encoder(drugs)) * drugs.mask
 
     def encode_targets(self, targets: PaddedTargets) -> Tensor:
         """Return q, ``(targets, padded_residues, K)``; 0 beyond a target's residues."""
-        encoded: Tensor = self.attention.project_targets(self.target_encoder(targets), targets)
-        return encoded
+        encoded = self.attention.project_targets(self.target_encoder(targets))
+        return encoded * targets.mask.transpose(1, 2)
 
     def forward(self, batch: PaddedBatch) -> Tensor:
         """Return logits ``(pairs,)``."""

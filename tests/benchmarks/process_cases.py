@@ -12,18 +12,18 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
-from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.measure import Case, Group, Variant
-from stages.dti.benchmarking.network_cases import (
+from stages.dti.models.base import Precision
+from stages.dti.runtime.process import LIBRARY_SETTINGS
+from tests.benchmarks.inputs import Inputs
+from tests.benchmarks.measure import Case, Group, Variant
+from tests.benchmarks.training_cases import (
     STEP_BATCHES,
     Steps,
     engine_step,
     prepare_step,
     steps,
 )
-from stages.dti.benchmarking.worker import Run, in_process
-from stages.dti.models.base import Precision
-from stages.dti.runtime.process import LIBRARY_SETTINGS
+from tests.benchmarks.worker import Run, in_process
 
 BUSY_PROCESSES = (0, 1)
 

@@ -1,4 +1,4 @@
-"""Section ``benchmark``: what is measured, at which sizes, and for how long."""
+"""What is measured, at which sizes, and for how long: the section ``benchmark``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from stages.dti.config.base import Seconds, Section
+from tests.reference.sizes import Padding
 
 CaseName = Literal[
     "parity",
@@ -56,7 +57,7 @@ class BenchmarkSizes(Section):
 
 
 class BenchmarkConfig(Section):
-    """Parameters of the ``benchmark`` stage."""
+    """The section ``benchmark``, of ``conf/`` beside this module."""
 
     cases: list[CaseName] = Field(min_length=1, max_length=20)
     repeats: int = Field(ge=1, le=1000, description="runs that count, of each way to do a case")
@@ -73,6 +74,11 @@ class BenchmarkConfig(Section):
     profile_steps: int = Field(ge=1, le=1000)
     profile_operators: int = Field(ge=1, le=1000, description="listed, by self time")
     sizes: BenchmarkSizes
+
+    @property
+    def padding(self) -> Padding:
+        """Return the size of every drug and target of the reference."""
+        return Padding(self.padded_atoms, self.padded_residues)
 
     @model_validator(mode="after")
     def _cases_are_named_once(self) -> Self:

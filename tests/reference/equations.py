@@ -90,7 +90,8 @@ def reference_logit(
 
     for i in range(3):
         out = _norm(_linear(out, p, f"classifier.linears.{i}").relu(), p, f"classifier.norms.{i}")
-    return _linear(out, p, "classifier.logit")[0, 0]
+    logit: Tensor = _linear(out, p, "classifier.logit")[0, 0]
+    return logit
 
 
 def _linear(x: Tensor, p: dict[str, Tensor], name: str) -> Tensor:
@@ -100,7 +101,8 @@ def _linear(x: Tensor, p: dict[str, Tensor], name: str) -> Tensor:
 def _weight_normed(x: Tensor, p: dict[str, Tensor], name: str) -> Tensor:
     scale = p[f"{name}.parametrizations.weight.original0"]
     direction = p[f"{name}.parametrizations.weight.original1"]
-    return x @ (direction * scale / direction.norm()).T + p[f"{name}.bias"]
+    weight: Tensor = direction * scale / direction.norm()
+    return x @ weight.T + p[f"{name}.bias"]
 
 
 def _norm(x: Tensor, p: dict[str, Tensor], name: str) -> Tensor:

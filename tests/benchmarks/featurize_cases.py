@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from rdkit import Chem, rdBase
 from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
-from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.measure import Case, Group, Variant
-from stages.dti.benchmarking.worker import Run
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.features.drugs import ATOM_FEATURES, descriptors, featurize_drugs
+from tests.benchmarks.inputs import Inputs
+from tests.benchmarks.measure import Case, Group, Variant
+from tests.benchmarks.worker import Run
 
 
 @dataclass(frozen=True)

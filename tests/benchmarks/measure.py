@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
 
-from stages.dti.benchmarking.worker import Prepare, Worker
 from stages.dti.models.base import Precision
+from tests.benchmarks.worker import Prepare, Worker
 
 Clock = Callable[[], float]
 
@@ -26,7 +27,7 @@ class Variant:
     """One way to do the work of a group.
 
     Attributes:
-        name: ``reference``, or what tells this way from the others.
+        name: one of ``YARDSTICKS``, or what tells this way from the others.
         prepare: a function at module level; it returns what is timed.
         argument: what ``prepare`` is called with.
         work: units of the case that one run does.
@@ -134,13 +135,16 @@ def describe(
     return figures
 
 
-def times_reference(rows: Sequence[dict[str, Any]], unit: str) -> None:
-    """Add to each row how many times the reference's rate its own is; nothing without one."""
+YARDSTICKS = ("reference", "published")
+"""The padded form, and the network as its authors publish it: variants that others are beside."""
+
+
+def add_ratios(rows: Sequence[dict[str, Any]], unit: str) -> None:
+    """Add ``times_<yardstick>``, how many times its rate a row's own is, where there is one."""
     rate = f"{unit}_per_s"
-    for reference in rows:
-        if reference["variant"] == "reference":
-            for row in rows:
-                row["times_reference"] = row[rate] / reference[rate]
+    yardsticks = [row for row in rows if row["variant"] in YARDSTICKS]
+    for row, yardstick in product(rows, yardsticks):
+        row[f"times_{yardstick['variant']}"] = row[rate] / yardstick[rate]
 
 
 def measure_group(
@@ -161,7 +165,7 @@ def measure_group(
             group.size | describe(variant, unit, own, peaks) | worker.memory()
             for variant, own, worker in zip(group.variants, seconds, workers, strict=True)
         ]
-    times_reference(rows, unit)
+    add_ratios(rows, unit)
     return rows
 
 

@@ -1,7 +1,7 @@
-"""Growth as PNG: time per unit of work and peak memory against the size, one picture per case.
+"""Growth as PNG: time per unit of work and peak memory against the size, one figure per case.
 
-The reference is dashed, ours are not. Sizes and times are logarithmic, so that a flat line is work
-that grows as the size does, and the distance of two lines their ratio.
+The padded form and the published network are dashed, ours are not. Sizes and times are logarithmic,
+so that a flat line is work that grows as the size does, and the distance of two lines their ratio.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from stages.dti.reporting.figures import (
     INK,
     MARKERS,
 )
+from tests.benchmarks.measure import YARDSTICKS
 
-REFERENCE = "reference"
 OURS = (CANDIDATE_COLOUR, *BASELINE_COLOURS)
 
 
-def save_pictures(cases: Mapping[str, Any], folder: Path) -> None:
+def save_figures(cases: Mapping[str, Any], folder: Path) -> None:
     """Write ``<case>.png`` below an existing ``folder`` for every case that has sizes."""
     with style.context("default"):
         for name, case in cases.items():
@@ -44,7 +44,7 @@ def growth(name: str, case: Mapping[str, Any]) -> Figure:
     time_axes, memory_axes = figure.subplots(1, 2)
     axis, unit = case["axis"], case["unit"]
     variants = list(dict.fromkeys(row["variant"] for row in case["rows"]))
-    ours = [variant for variant in variants if variant != REFERENCE]
+    ours = [variant for variant in variants if variant not in YARDSTICKS]
     for variant in variants:
         rows = [row for row in case["rows"] if row["variant"] == variant]
         look = _look(variant, ours)
@@ -88,10 +88,10 @@ def _against(axes: Axes, sizes: list[float], axis: str) -> None:
 
 
 def _look(variant: str, ours: list[str]) -> dict[str, Any]:
-    if variant == REFERENCE:
+    if variant in YARDSTICKS:
         return {
             "color": INK,
-            "linestyle": (0, BASELINE_DASHES[0]),
+            "linestyle": (0, BASELINE_DASHES[YARDSTICKS.index(variant)]),
             "linewidth": 1.4,
             "marker": MARKERS[0],
             "markersize": 4.5,

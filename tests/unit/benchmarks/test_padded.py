@@ -9,23 +9,23 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.dti.benchmarking.parity import randomise_norms
-from stages.dti.benchmarking.published import (
+from stages.dti.errors import DataError
+from stages.dti.features.drugs import featurize_drugs
+from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
+from stages.dti.features.targets import featurize_targets
+from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.reference.equations import reference_logits
+from tests.reference.norms import randomise_norms
+from tests.reference.padded import (
     PaddedDrugBAN,
     padded_batch,
     padded_drugs,
     padded_targets,
     with_weights_of,
 )
-from stages.dti.benchmarking.sizes import NetworkSizes
-from stages.dti.errors import DataError
-from stages.dti.features.drugs import featurize_drugs
-from stages.dti.features.store import PADDING_TOKEN, PairData, Scaler, Scalers
-from stages.dti.features.targets import featurize_targets
-from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.reference.sizes import NetworkSizes, Padding
 from tests.support.drugban_sizes import drugban_of
 from tests.support.sample_pairs import FEATURES
-from tests.unit.drugban_reference import reference_logits
 
 CONFIG = drugban_of(
     graph_dim=12, graph_layers=2, residue_dim=10, cnn_filters=(8, 9, 11),
@@ -47,7 +47,7 @@ SEQUENCES = [
     "MK",
     "M",  # shorter than every kernel
 ]
-MOST_ATOMS, MOST_RESIDUES = 15, 89
+MOST = Padding(atoms=15, residues=89)
 
 
 def pair_data(pairs: list[tuple[int, int]]) -> PairData:
@@ -89,7 +89,9 @@ def test_reference_equals_engine_and_equations_whatever_the_padding(
     rows = np.arange(len(pairs))
     with torch.no_grad():
         padded = reference(
-            padded_batch(data, rows, MOST_ATOMS + more_atoms, MOST_RESIDUES + more_residues)
+            padded_batch(
+                data, rows, Padding(MOST.atoms + more_atoms, MOST.residues + more_residues)
+            )
         )
         packed = network(pair_batch(data, rows, network))
         plain = reference_logits(network, CONFIG, data)
@@ -120,7 +122,7 @@ def test_gradients_of_reference_engine_and_equations_are_equal(
         F.binary_cross_entropy_with_logits(logits, labels).backward()  # type: ignore[no-untyped-call]
         return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
 
-    batch = padded_batch(data, rows, MOST_ATOMS + 2, MOST_RESIDUES + 5)
+    batch = padded_batch(data, rows, Padding(MOST.atoms + 2, MOST.residues + 5))
     assert batch.labels is not None
     padded = gradients(reference, reference(batch), batch.labels)
     packed_batch = pair_batch(data, rows, network)
@@ -136,7 +138,7 @@ def test_gradients_of_reference_engine_and_equations_are_equal(
 def test_the_padding_row_of_the_embedding_does_not_count() -> None:
     network, data = engine(), pair_data([(2, 1)])
     reference = with_weights_of(network, SIZES)
-    batch = padded_batch(data, np.array([0]), 20, 100)
+    batch = padded_batch(data, np.array([0]), Padding(20, 100))
     with torch.no_grad():
         before = reference(batch)
         reference.target_encoder.embedding.weight[PADDING_TOKEN] = 100.0
@@ -147,7 +149,7 @@ def test_a_training_step_moves_every_weight() -> None:
     torch.manual_seed(0)
     reference = PaddedDrugBAN(SIZES).train()
     data = pair_data([(2, 0), (3, 1), (4, 0), (2, 1)])
-    batch = padded_batch(data, np.arange(4), MOST_ATOMS, MOST_RESIDUES)
+    batch = padded_batch(data, np.arange(4), MOST)
     before = {name: p.detach().clone() for name, p in reference.named_parameters()}
     optimizer = torch.optim.Adam(reference.parameters(), lr=0.01)
     assert batch.labels is not None
@@ -160,6 +162,6 @@ def test_a_training_step_moves_every_weight() -> None:
 def test_what_does_not_fit_the_padding_says_which_setting_to_raise() -> None:
     data = pair_data([(2, 0)])
     with pytest.raises(DataError, match=r"14 atoms .* benchmark\.padded_atoms=13; raise it"):
-        padded_drugs(data.drugs, [2], 13)
+        padded_drugs(data.drugs, [2], Padding(13, 89))
     with pytest.raises(DataError, match=r"89 residues .*\n?.*padded_residues=88; raise it"):
-        padded_targets(data.targets, [0], 88)
+        padded_targets(data.targets, [0], Padding(14, 88))

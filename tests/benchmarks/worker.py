@@ -40,8 +40,8 @@ Run = Callable[[], float | Elsewhere | None]
 
 Prepare = Callable[[Any], Run]
 
-PRELOADED = ["__main__", "stages.dti.benchmarking.preloaded"]
-"""What the server imports, once; without ``__main__`` each process would import it anew."""
+PRELOADED = ["tests.benchmarks.cases", "stages.dti.training.drugban"]
+"""What the server imports, once."""
 
 
 class WorkerError(DtiError):

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 
-from stages.dti.benchmarking.agreement import Screened, overlap, shared_top
-from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.parity import (
+from stages.dti.config.base import build
+from stages.dti.config.trainer import TrainConfig, TrainerConfig
+from stages.dti.models.base import Precision
+from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.paths import Paths
+from stages.dti.training.export import load_training_data
+from tests.benchmarks.__main__ import configuration
+from tests.benchmarks.agreement import Screened, overlap, shared_top
+from tests.benchmarks.config import BenchmarkConfig
+from tests.benchmarks.inputs import Inputs
+from tests.benchmarks.parity import (
     PairSet,
     Parity,
     compare,
     pair_sets,
     parity_rows,
-    randomise_norms,
     scale_joint_norm,
     training_mode,
     without_dropout,
 )
-from stages.dti.benchmarking.published import PaddedDrugBAN
-from stages.dti.benchmarking.sizes import NetworkSizes
-from stages.dti.benchmarking.tables import parity_markdown
-from stages.dti.config.base import build
-from stages.dti.config.benchmark import BenchmarkConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.models.base import Precision
-from stages.dti.models.drugban.network import DrugBANNetwork
-from stages.dti.paths import Paths
-from stages.dti.runtime.compose import compose
-from stages.dti.training.export import load_training_data
+from tests.benchmarks.tables import parity_markdown
+from tests.reference.norms import randomise_norms
+from tests.reference.padded import PaddedDrugBAN
+from tests.reference.sizes import NetworkSizes, Padding
 from tests.support.drugban_sizes import drugban_of
 from tests.support.prepared_tables import section, write_features, write_tables
 
@@ -51,11 +49,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     root = tmp_path_factory.mktemp("benchmark")
     write_tables(root)
     write_features(root)
-    plain: Any = OmegaConf.to_container(
-        compose(["benchmark=tiny", "benchmark.reference_pairs=8"]).benchmark
-    )
+    plain = configuration(["benchmark.reference_pairs=8"], tiny=True)
     return Inputs(
-        settings=build(BenchmarkConfig, plain, "benchmark"),
+        settings=build(BenchmarkConfig, plain["benchmark"], "benchmark"),
         network=NETWORK,
         trainer=section(TrainerConfig, "trainer", batch_size=8, pairs_per_target=4),
         train=section(TrainConfig, "train", threads=1),
@@ -70,11 +66,15 @@ def test_engine_and_padded_form_are_one_function_on_every_set(inputs: Inputs) ->
     rows = parity_rows(
         Parity(without_dropout(NETWORK), training_mode(inputs), sets, PRECISIONS, seed=0)
     )
-    assert {row["pairs"] for row in rows} == {"training_mode", *(each.name for each in sets)}
+    assert {row["pairs"] for row in rows} == {
+        "training_mode", "published_network", *(each.name for each in sets),
+    }  # fmt: skip
     parts = {row["part"] for row in rows if row["pairs"] == "training_pairs"}
     assert parts == {
         "logits", "drug_rows", "target_rows", "gram_form", "pair_by_pair", "gradients",
     }  # fmt: skip
+    published = {row["part"] for row in rows if row["pairs"] == "published_network"}
+    assert published == {"drug_rows", "target_rows"}
     for row in rows:
         difference = row.get("relative_to_largest_gradient", row["relative_difference"])
         exact = 1e-3 if row["pairs"] == "training_mode" else 2e-5
@@ -103,7 +103,7 @@ def test_a_weight_that_differs_shows_in_the_parity(
 ) -> None:
     torch.manual_seed(0)
     network, reference = DrugBANNetwork(without_dropout(NETWORK)), PaddedDrugBAN(SIZES)
-    pairs = PairSet("some", inputs.pair_data(inputs.some_pairs(6)), 290, 1200)
+    pairs = PairSet("some", inputs.pair_data(inputs.some_pairs(6)), Padding(290, 1200))
     randomise_norms(network)
     scale_joint_norm(network, pairs.data)
     state = network.state_dict()
@@ -126,8 +126,8 @@ def test_the_padded_form_is_in_eval_mode_wherever_there_is_padding(inputs: Input
     pairs = training_mode(inputs)
     assert pairs.training
     atoms, residues = pairs.data.drugs.atom_offsets, pairs.data.targets.residue_offsets
-    assert set(np.diff(atoms)) == {pairs.padded_atoms}
-    assert set(np.diff(residues)) == {pairs.padded_residues}
+    assert set(np.diff(atoms)) == {pairs.padding.atoms}
+    assert set(np.diff(residues)) == {pairs.padding.residues}
     assert len(set(pairs.data.target_index)) == len(pairs.data) > 1
 
 

@@ -1,4 +1,4 @@
-"""DrugBAN's widths: the one place of the benchmark that reads the fields of its configuration."""
+"""DrugBAN's sizes: the one place of the benchmark that reads the fields of its configuration."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from itertools import pairwise
 
 from stages.dti.config.model import AnyModel, BanConfig, DrugBANConfig, GraphConfig, SequenceConfig
 from stages.dti.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Padding:
+    """The size of every drug in atoms, and of every target in residues."""
+
+    atoms: int
+    residues: int
 
 
 @dataclass(frozen=True)

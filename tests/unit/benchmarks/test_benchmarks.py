@@ -1,4 +1,4 @@
-"""The benchmark's harness by counted work (no test reads a clock), formulas, pictures, errors."""
+"""The benchmark's harness by counted work (no test reads a clock), formulas, figures, errors."""
 
 from __future__ import annotations
 
@@ -14,33 +14,27 @@ import torch
 from omegaconf import OmegaConf
 from torch.utils.flop_counter import FlopCounterMode
 
-from stages import benchmark
-from stages.dti.benchmarking import flops, measure, worker
-from stages.dti.benchmarking.cases import TABLES, TIMED
-from stages.dti.benchmarking.featurize_cases import plain_features
-from stages.dti.benchmarking.machine import Surroundings, describe_machine, matrix_peak
-from stages.dti.benchmarking.measure import Variant, interleave
-from stages.dti.benchmarking.pictures import save_pictures
-from stages.dti.benchmarking.published import PaddedDrugBAN, padded_batch
-from stages.dti.benchmarking.sizes import NetworkSizes, published_network
 from stages.dti.config.base import build
-from stages.dti.config.benchmark import BenchmarkConfig, CaseName
 from stages.dti.config.model import ModelConfig
-from stages.dti.config.trainer import TrainConfig, TrainerConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
-from stages.dti.paths import BENCHMARK, Paths
+from stages.dti.paths import Paths
 from stages.dti.runtime.compose import compose
+from tests.benchmarks import flops, measure, worker
+from tests.benchmarks.__main__ import OUTPUT, configuration, main
+from tests.benchmarks.cases import TABLES, TIMED
+from tests.benchmarks.config import CaseName
+from tests.benchmarks.featurize_cases import plain_features
+from tests.benchmarks.figures import save_figures
+from tests.benchmarks.machine import Surroundings, describe_machine, matrix_peak
+from tests.benchmarks.measure import Variant, interleave
+from tests.benchmarks.results import run
+from tests.reference.padded import PaddedDrugBAN, padded_batch
+from tests.reference.sizes import NetworkSizes, Padding, published_network
 from tests.support import worker_tasks
 from tests.support.drugban_sizes import drugban_of
-from tests.support.prepared_tables import (
-    DEFAULTS,
-    STANDARDISE,
-    section,
-    write_features,
-    write_tables,
-)
+from tests.support.prepared_tables import DEFAULTS, write_features, write_tables
 from tests.support.sample_pairs import FEATURES, sample_pairs
 
 NETWORK = drugban_of(
@@ -98,16 +92,27 @@ def test_what_does_four_times_the_work_is_reported_four_times_slower() -> None:
         measure.describe(Variant(name, _nothing, None, work), "pairs", own, PEAKS)
         for name, work, own in zip(("reference", "ours"), (10, 10), seconds, strict=True)
     ]
-    measure.times_reference(rows, "pairs")
+    measure.add_ratios(rows, "pairs")
     assert [row["pairs_per_s"] for row in rows] == [2.5, 10.0]
     assert [row["times_reference"] for row in rows] == [1.0, 4.0]
+    assert "times_published" not in rows[0]
+
+
+def test_ratios_to_both_yardsticks_stand_side_by_side() -> None:
+    rows: list[dict[str, Any]] = [
+        {"variant": name, "pairs_per_s": rate}
+        for name, rate in (("reference", 2.0), ("published", 1.0), ("ours", 8.0))
+    ]
+    measure.add_ratios(rows, "pairs")
+    assert [row["times_reference"] for row in rows] == [1.0, 0.5, 4.0]
+    assert [row["times_published"] for row in rows] == [2.0, 1.0, 8.0]
 
 
 def test_rates_are_compared_per_unit_of_work() -> None:
     """A reference that does a hundredth of the work in a tenth of the time is ten times slower."""
     few = measure.describe(Variant("reference", _nothing, None, 1), "pairs", [1.0], PEAKS)
     many = measure.describe(Variant("ours", _nothing, None, 100), "pairs", [10.0], PEAKS)
-    measure.times_reference([few, many], "pairs")
+    measure.add_ratios([few, many], "pairs")
     assert many["times_reference"] == 10.0
 
 
@@ -123,7 +128,7 @@ def test_shares_of_the_peak_are_of_the_same_precision() -> None:
 
 def test_without_a_reference_nothing_is_compared() -> None:
     rows: list[dict[str, Any]] = [{"variant": "ours", "pairs_per_s": 2.0}]
-    measure.times_reference(rows, "pairs")
+    measure.add_ratios(rows, "pairs")
     assert "times_reference" not in rows[0]
 
 
@@ -198,12 +203,12 @@ def test_a_function_can_be_called_in_a_process_of_its_own() -> None:
 
 
 def test_reference_formula_is_what_its_operators_count() -> None:
-    network, pairs, atoms, residues = PaddedDrugBAN(SIZES).eval(), 3, 60, 1200
+    network, pairs, padding = PaddedDrugBAN(SIZES).eval(), 3, Padding(60, 1200)
     data = sample_pairs()
-    batch = padded_batch(data, np.arange(pairs), atoms, residues)
+    batch = padded_batch(data, np.arange(pairs), padding)
     with torch.no_grad(), FlopCounterMode(display=False) as counted:
         network(batch)
-    expected = flops.reference_flop(SIZES, flops.PairCounts.padded(pairs, atoms, residues))
+    expected = flops.reference_flop(SIZES, flops.PairCounts.padded(pairs, padding))
     assert counted.get_total_flops() == expected
 
 
@@ -268,7 +273,7 @@ def test_machine_and_surroundings_are_plain_numbers() -> None:
 
 def test_another_processs_work_shows_in_the_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted, not waited for: the machine was busy for 30 s, of which 10 s were ours."""
-    from stages.dti.benchmarking import machine
+    from tests.benchmarks import machine
 
     values = {
         "_machine_busy_s": iter([100.0, 130.0]),
@@ -297,9 +302,8 @@ def test_every_case_has_a_name_in_the_configuration() -> None:
     ],
 )
 def test_bad_settings_are_refused(override: str, words: str) -> None:
-    plain: Any = OmegaConf.to_container(compose([override]).benchmark)
     with pytest.raises(ConfigError, match=words):
-        build(BenchmarkConfig, plain, "benchmark")
+        configuration([override], tiny=True)
 
 
 @pytest.mark.parametrize("part", ["drug=gin", "drug=fingerprint", "interaction=concat"])
@@ -322,29 +326,35 @@ TINY_NETWORK = drugban_of(
 )  # fmt: skip
 
 
-def start(root: Path, *overrides: str) -> dict[str, Any]:
-    """Run the stage and return what it wrote."""
-    plain: Any = OmegaConf.to_container(compose(["benchmark=tiny", *overrides]).benchmark)
-    benchmark.run(
-        Paths(root, root),
-        benchmark=build(BenchmarkConfig, plain, "benchmark"),
-        model=build(ModelConfig, TINY_NETWORK.model_dump(), "model"),
-        trainer=section(TrainerConfig, "trainer", batch_size=8, pairs_per_target=4),
-        train=section(TrainConfig, "train", threads=1),
-        standardise=STANDARDISE,
+def start(root: Path) -> dict[str, Any]:
+    """Run the benchmark and return what it wrote."""
+    plain = configuration(
+        ["trainer.batch_size=8", "trainer.pairs_per_target=4", "train.threads=1"], tiny=True
     )
-    results: dict[str, Any] = json.loads((root / BENCHMARK / "benchmark.json").read_text())
+    run(Paths(root, root), root / OUTPUT, plain | {"model": TINY_NETWORK.model_dump()})
+    results: dict[str, Any] = json.loads((root / OUTPUT / "benchmark.json").read_text())
     return results
+
+
+def test_a_mistake_on_the_command_line_is_told_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "figures")
+    assert main(["--tiny", "--output", output, "benchmark.repaets=3"]) == 1
+    assert "did you mean 'repeats'" in capsys.readouterr().err
+    assert main(["--tiny", "--output", output, "trainer.batch_size=zero"]) == 1
+    assert "trainer.batch_size" in capsys.readouterr().err
+    assert not Path(output).exists()
 
 
 def test_without_training_data_the_error_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="dvc repro"):
         start(tmp_path)
-    assert not (tmp_path / BENCHMARK).exists()
+    assert not (tmp_path / OUTPUT).exists()
 
 
 @pytest.mark.slow
-def test_the_stage_measures_every_case(tmp_path: Path) -> None:
+def test_every_case_is_measured(tmp_path: Path) -> None:
     write_tables(tmp_path)
     write_features(tmp_path)
     results = start(tmp_path)
@@ -359,11 +369,14 @@ def test_the_stage_measures_every_case(tmp_path: Path) -> None:
                 row["work"] / row["median_s"], rel=1e-3
             )
             assert row["peak_memory_mib"] > 10
-        assert (tmp_path / BENCHMARK / f"{name}.png").stat().st_size > 5000
+        assert (tmp_path / OUTPUT / f"{name}.png").stat().st_size > 5000
         compared = {row["variant"] for row in case["rows"] if "times_reference" in row}
         if name not in ("cold_start", "process_settings"):
             assert "reference" in compared, name
-    assert (tmp_path / BENCHMARK / "parity.md").read_text().startswith("# Parity")
+        if name in ("train_step", "screen"):
+            assert "published" in compared, name
+            assert all(row["times_published"] > 0 for row in case["rows"])
+    assert (tmp_path / OUTPUT / "parity.md").read_text().startswith("# Parity")
     assert results["cases"]["parity"]["rows"]
     variants = {row["variant"] for row in results["cases"]["screen"]["rows"]}
     assert {"reference", "explicit_float32", "matrix_float32"} <= variants
@@ -373,17 +386,17 @@ def test_the_stage_measures_every_case(tmp_path: Path) -> None:
     assert results["machine"]["threads"] == 1
 
 
-def test_pictures_of_one_size_and_of_size_zero_are_drawn(tmp_path: Path) -> None:
+def test_figures_of_one_size_and_of_size_zero_are_drawn(tmp_path: Path) -> None:
     row = {
         "variant": "ours", "busy_processes": 0, "median_s": 1.0, "p10_s": 0.9, "p90_s": 1.1,
         "work": 2, "peak_memory_mib": 100.0,
     }  # fmt: skip
     case = {"axis": "busy_processes", "unit": "pairs", "rows": [row]}
-    save_pictures({"one": case, "profile": {"rows": []}}, tmp_path)
+    save_figures({"one": case, "profile": {"rows": []}}, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["one.png"]
 
 
-def test_equal_figures_give_equal_pictures(tmp_path: Path) -> None:
+def test_equal_figures_give_equal_figures(tmp_path: Path) -> None:
     rows = [
         {
             "variant": name, "pairs": size, "median_s": size * factor, "p10_s": size * factor,
@@ -395,6 +408,6 @@ def test_equal_figures_give_equal_pictures(tmp_path: Path) -> None:
     case = {"axis": "pairs", "unit": "pairs", "rows": rows}
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        save_pictures({"growth": case}, tmp_path / name)
+        save_figures({"growth": case}, tmp_path / name)
     first, second = (tmp_path / name / "growth.png" for name in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()

@@ -12,14 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from stages.dti.benchmarking.flops import PairCounts, explicit_flop, gram_flop, reference_flop
-from stages.dti.benchmarking.inputs import Inputs
-from stages.dti.benchmarking.measure import Case, Group, Variant
-from stages.dti.benchmarking.network_cases import LETTERS, precisions
-from stages.dti.benchmarking.published import padded_batch, with_weights_of
-from stages.dti.benchmarking.sizes import NetworkSizes, published_network
-from stages.dti.benchmarking.worker import Elsewhere, Run
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.features.targets import featurize_targets
@@ -29,9 +23,16 @@ from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
 from stages.dti.paths import ROOT
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
+from tests.benchmarks.flops import PairCounts, explicit_flop, gram_flop, reference_flop
+from tests.benchmarks.inputs import Inputs, random_sequence
+from tests.benchmarks.measure import Case, Group, Variant
+from tests.benchmarks.worker import Elsewhere, Run
+from tests.reference.padded import padded_batch, with_weights_of
+from tests.reference.published import PublishedDrugBAN
+from tests.reference.sizes import NetworkSizes, Padding, published_network
 
-REFERENCE_BATCH = 16
-"""Pairs that the reference scores at once; with more it is no faster."""
+PADDED_BATCH = 16
+"""Padded pairs that are scored at once; with more it is no faster."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,7 @@ class Predicting:
 
     model_folder: Path
     pairs: Sequence[tuple[str, str]]
-    padded_atoms: int
-    padded_residues: int
+    padding: Padding
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,12 @@ class Screening:
     drugs: DrugFeatures
     targets: TargetFeatures
     precision: Precision
-    padded_atoms: int
-    padded_residues: int
+    padding: Padding
+
+    @property
+    def pairs(self) -> int:
+        """Return how many pairs that is."""
+        return len(self.drugs) * len(self.targets)
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def predict_one_case(inputs: Inputs) -> Case:
     letters, groups = np.random.default_rng(0), []
     (smiles, _), *_ = inputs.some_pairs(1)
     for residues in inputs.settings.sizes.residues:
-        pair = (smiles, "".join(letters.choice(list(LETTERS), residues)))
+        pair = (smiles, random_sequence(letters, residues))
         groups.append(_predicting_group(inputs, {"residues": residues}, [pair], 1))
     what = (
         "Predictor.predict for one pair: standardise, featurise, score, calibrate, compare with "
@@ -96,26 +100,29 @@ def predict_batch_case(inputs: Inputs) -> Case:
 def _predicting_group(
     inputs: Inputs, size: dict[str, float], pairs: list[tuple[str, str]], few: int
 ) -> Group:
-    settings = inputs.settings
-
     def work(some: list[tuple[str, str]]) -> Predicting:
-        return Predicting(
-            inputs.model_folder, some, settings.padded_atoms, settings.padded_residues
-        )
+        return Predicting(inputs.model_folder, some, inputs.settings.padding)
 
     part = pairs[:few]
-    one = PairCounts.padded(1, settings.padded_atoms, settings.padded_residues)
-    reference_gflop = len(part) * reference_flop(inputs.sizes, one) / 1e9
     gflop = explicit_flop(inputs.sizes, _counts(inputs, pairs)) / 1e9
     return Group(
         size,
         [
             Variant(
-                "reference", prepare_reference_prediction, work(part), len(part), reference_gflop
+                "reference",
+                prepare_reference_prediction,
+                work(part),
+                len(part),
+                _reference_gflop(inputs, len(part)),
             ),
             Variant("predictor", prepare_prediction, work(pairs), len(pairs), gflop),
         ],
     )
+
+
+def _reference_gflop(inputs: Inputs, pairs: int) -> float:
+    counts = PairCounts.padded(pairs, inputs.settings.padding)
+    return reference_flop(inputs.sizes, counts) / 1e9
 
 
 def _counts(inputs: Inputs, pairs: list[tuple[str, str]]) -> PairCounts:
@@ -145,10 +152,7 @@ def prepare_reference_prediction(work: Predicting) -> Run:
         targets, _ = featurize_targets([sequence for _, sequence in work.pairs], features)
         rows = np.arange(len(work.pairs))
         data = PairData(drugs, targets, predictor.content.scalers, rows, rows)
-        with torch.inference_mode():
-            for start in range(0, len(rows), REFERENCE_BATCH):
-                some = rows[start : start + REFERENCE_BATCH]
-                reference(padded_batch(data, some, work.padded_atoms, work.padded_residues))
+        _score_padded(reference, data, work.padding)
 
     return run
 
@@ -166,48 +170,33 @@ def screen_case(inputs: Inputs) -> Case:
             inputs, smiles[: settings.explicit_drugs], sequences[: settings.explicit_targets]
         )
         few = _screening(inputs, smiles[: settings.reference_pairs], sequences[:1])
-        one = PairCounts.padded(1, settings.padded_atoms, settings.padded_residues)
+        explicit = explicit_flop(inputs.sizes, _all_pairs(part)) / 1e9
         gram = gram_flop(inputs.sizes, _all_pairs(whole)) / 1e9
-        groups.append(
-            Group(
-                {
-                    "drugs": len(whole.drugs),
-                    "approved_drugs": min(len(whole.drugs), len(inputs.library)),
-                    "targets": len(whole.targets),
-                    "drug_target_pairs": _work(whole),
-                },
-                [
-                    Variant(
-                        "reference",
-                        prepare_reference_screen,
-                        few,
-                        _work(few),
-                        _work(few) * reference_flop(inputs.sizes, one) / 1e9,
-                    ),
-                    Variant(
-                        "explicit_float32",
-                        prepare_explicit_screen,
-                        part,
-                        _work(part),
-                        explicit_flop(inputs.sizes, _all_pairs(part)) / 1e9,
-                    ),
-                    *(
-                        Variant(
-                            f"matrix_{name}",
-                            prepare_screen,
-                            replace(whole, precision=name),
-                            _work(whole),
-                            gram,
-                            name,
-                        )
-                        for name in precisions(inputs)
-                    ),
-                ],
-            )
-        )
+        size: dict[str, float] = {
+            "drugs": len(whole.drugs),
+            "approved_drugs": min(len(whole.drugs), len(inputs.library)),
+            "targets": len(whole.targets),
+            "drug_target_pairs": whole.pairs,
+        }
+        variants = [
+            Variant(
+                "reference",
+                prepare_reference_screen,
+                few,
+                few.pairs,
+                _reference_gflop(inputs, few.pairs),
+            ),
+            Variant("published", prepare_published_screen, few, few.pairs),
+            Variant("explicit_float32", prepare_explicit_screen, part, part.pairs, explicit),
+        ]
+        for name in inputs.precisions:
+            work = replace(whole, precision=name)
+            variants.append(Variant(f"matrix_{name}", prepare_screen, work, work.pairs, gram, name))
+        groups.append(Group(size, variants))
     what = (
-        "All drugs against all targets by Model.matrix, encoding included; explicit: merged heads, "
-        "one map per pair, on a part of them; the reference: pair by pair, on a few"
+        "All drugs against all targets by Model.matrix, encoding included; explicit: merged "
+        "heads, one map per pair, on a part of them; the reference and the published network: "
+        "pair by pair, on a few"
     )
     return Case("screen", what, "pairs", "drug_target_pairs", groups)
 
@@ -216,24 +205,13 @@ def _screening(inputs: Inputs, smiles: list[str], sequences: list[str]) -> Scree
     features = inputs.data.features
     drugs, _ = featurize_drugs(smiles, features, with_descriptors=False, processes=None)
     targets, _ = featurize_targets(sequences, features)
-    settings = inputs.settings
-    return Screening(
-        inputs.model_folder,
-        drugs,
-        targets,
-        "float32",
-        settings.padded_atoms,
-        settings.padded_residues,
-    )
-
-
-def _work(work: Screening) -> int:
-    return len(work.drugs) * len(work.targets)
+    padding = inputs.settings.padding
+    return Screening(inputs.model_folder, drugs, targets, "float32", padding)
 
 
 def _all_pairs(work: Screening) -> PairCounts:
     atoms, residues = int(work.drugs.atom_offsets[-1]), int(work.targets.residue_offsets[-1])
-    return PairCounts(_work(work), atoms, residues, atoms * residues)
+    return PairCounts(work.pairs, atoms, residues, atoms * residues)
 
 
 def _network(predictor: Predictor) -> tuple[DrugBANNetwork, NetworkSizes]:
@@ -274,16 +252,23 @@ def prepare_explicit_screen(work: Screening) -> Run:
 def prepare_reference_screen(work: Screening) -> Run:
     """The padded network, pair by pair."""
     predictor = Predictor.load(work.model_folder)
-    reference = with_weights_of(*_network(predictor))
-    data = _pairs(work, predictor)
+    reference, data = with_weights_of(*_network(predictor)), _pairs(work, predictor)
+    return lambda: _score_padded(reference, data, work.padding)
 
-    def run() -> None:
-        with torch.inference_mode():
-            for start in range(0, len(data), REFERENCE_BATCH):
-                rows = np.arange(start, min(start + REFERENCE_BATCH, len(data)))
-                reference(padded_batch(data, rows, work.padded_atoms, work.padded_residues))
 
-    return run
+def prepare_published_screen(work: Screening) -> Run:
+    """The published network, pair by pair, with random weights."""
+    predictor = Predictor.load(work.model_folder)
+    _, sizes = _network(predictor)
+    published, data = PublishedDrugBAN(sizes).eval(), _pairs(work, predictor)
+    return lambda: _score_padded(published, data, work.padding)
+
+
+def _score_padded(network: nn.Module, data: PairData, padding: Padding) -> None:
+    with torch.inference_mode():
+        for start in range(0, len(data), PADDED_BATCH):
+            rows = np.arange(start, min(start + PADDED_BATCH, len(data)))
+            network(padded_batch(data, rows, padding))
 
 
 def cold_start_case(inputs: Inputs) -> Case:
@@ -299,7 +284,7 @@ def cold_start_case(inputs: Inputs) -> Case:
                     "fresh_process",
                     prepare_cold_start,
                     ColdStart(inputs.model_folder, size, target_id),
-                    size,
+                    work=size,
                 )
             ],
         )
@@ -313,11 +298,11 @@ def cold_start_case(inputs: Inputs) -> Case:
 
 
 def prepare_cold_start(work: ColdStart) -> Run:
-    """Run the module beside this one as a program."""
+    """Run the module ``cold_start`` as a program."""
     command = [
         sys.executable,
         "-m",
-        "stages.dti.benchmarking.cold_start",
+        "tests.benchmarks.cold_start",
         str(work.model_folder),
         str(work.drugs),
         work.target_id,
