@@ -189,7 +189,7 @@ def test_stage_scripts_meet_through_files_alone() -> None:
 
 
 def test_an_import_of_a_stage_script_would_be_told() -> None:
-    user = next((REPOSITORY / "tests/unit").rglob("test_report_stage.py"))
+    user = REPOSITORY / "tests/unit/stages/test_report.py"
     support = REPOSITORY / "tests/support/reported_results.py"
     assert stage_scripts_imported(support.relative_to(REPOSITORY)) == {"stages.report"}
     assert stage_scripts_imported(user.relative_to(REPOSITORY)) == set()

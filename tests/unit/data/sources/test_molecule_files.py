@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 from rdkit.Chem.rdDepictor import Compute2DCoords
-from test_formats import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN, read
 
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.base import build
@@ -21,6 +20,7 @@ from stages.dti.data.sources.molecule_files import UNREADABLE
 from stages.dti.data.sources.tables import read_table
 from stages.dti.errors import DataError
 from tests.support.prepared_tables import STANDARDISE
+from tests.support.raw_files import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN, read
 
 
 def table_of(folder: Path, name: str, content: str | bytes) -> pd.DataFrame:

@@ -5,23 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from test_records import (
-    ASPIRIN,
-    CAFFEINE,
-    CONFIG,
-    DATASET,
-    INSULIN_A,
-    OTHER,
-    STANDARDISE,
-    UBIQUITIN,
-    given,
-    prepare,
-    records,
-)
 
 from stages.dti.chemistry.keys import drug_key, target_key
 from stages.dti.data.preparation.records import prepare_records
 from stages.dti.data.sources.tables import parse_affinities, parse_labels
+from tests.support.raw_files import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN
+from tests.support.raw_records import (
+    CONFIG,
+    DATASET,
+    OTHER,
+    STANDARDISE,
+    given,
+    prepare,
+    records,
+)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
-from test_formats import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN, dump, dump_row
-from test_prepare import metrics, prepare
 
 from stages.dti.runtime.compose import compose
+from tests.support.prepared_sets import metrics, prepare
+from tests.support.raw_files import ASPIRIN, CAFFEINE, INSULIN_A, UBIQUITIN, dump, dump_row
 
 GEFITINIB = "COc1cc2ncnc(Nc3ccc(F)c(Cl)c3)c2cc1OCCCN1CCOCC1"
 

@@ -28,10 +28,11 @@ from stages.dti.models.classical.logistic_regression import SCALED_LIMIT, WEIGHT
 from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
 from stages.dti.models.classical.pair_matrix import PairMatrix
 from stages.dti.models.registry import load_model
+from stages.dti.paths import ROOT
 from stages.dti.training.classical import fit_classical
 from tests.support.sample_pairs import alone, sample_pairs, take
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = ROOT / "conf"
 # One thread: on a busy machine a team of them waits for its slowest at every small step.
 QUICK = {"gradient_boosting": {"trees": 40, "early_stopping_rounds": 10}}
 CONFIGS: dict[str, AnyModel] = {
@@ -230,7 +231,7 @@ def test_logistic_regression_is_the_same_bytes_whatever_the_processor(
     """Other kernels of the linear algebra sum in another order; here another process uses them."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from tests.unit.test_baseline_models import fit_model\n"
+        "from tests.unit.models.classical.test_classical import fit_model\n"
         "folder = Path(sys.argv[1])\n"
         "fit_model('logistic_regression', folder).save(folder)"
     )
@@ -238,7 +239,7 @@ def test_logistic_regression_is_the_same_bytes_whatever_the_processor(
         [sys.executable, "-c", code, str(tmp_path)],
         env=os.environ
         | {
-            "PYTHONPATH": str(CONF.parent),
+            "PYTHONPATH": str(ROOT),
             "OPENBLAS_CORETYPE": kernel,
             "OPENBLAS_NUM_THREADS": "1",
         },

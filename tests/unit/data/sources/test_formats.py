@@ -1,12 +1,10 @@
-"""Every published form, read from files as they are published, and from broken ones."""
+"""Pairs and tables, read from files as they are published, and from broken ones."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import json
 import lzma
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +15,17 @@ import pytest
 
 from stages.dti.config.base import build
 from stages.dti.config.dataset import DatasetConfig
-from stages.dti.data.sources.bindingdb import MULTICHAIN_TARGET
 from stages.dti.data.sources.formats import RECORD_COLUMNS, read_records
 from stages.dti.errors import ConfigError, DataError
-
-ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
-CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
-UBIQUITIN = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG"
-INSULIN_A = "GIVEQCCTSICSLYQLENYCN"
-
-GIVEN = {"rule": "given"}
-BELOW_100_NM = {
-    "rule": "threshold",
-    "unit": "nM",
-    "stronger": "lower",
-    "positive_threshold": 100,
-    "negative_threshold": 10000,
-}
-
-
-def read(
-    raw: Path, files: dict[str, str | bytes], suffix: str = ".csv", **source: Any
-) -> pd.DataFrame:
-    """Lay out ``data/raw`` as ``acquire`` does, and read it."""
-    source.setdefault("format", "pairs")
-    source.setdefault("label", GIVEN)
-    source["files"] = {role: {"url": f"data/{role}{suffix}"} for role in files}
-    dataset = build(DatasetConfig, {"sources": {"mine": source}}, "dataset")
-    manifest = {}
-    for role, content in files.items():
-        path = raw / "mine" / f"{role}{suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        manifest[role] = {"file": f"mine/{role}{suffix}"}
-    (raw / "manifest.json").write_text(json.dumps({"mine": manifest}), encoding="utf-8")
-    return read_records(dataset, raw)
+from tests.support.raw_files import (
+    ASPIRIN,
+    BELOW_100_NM,
+    CAFFEINE,
+    GIVEN,
+    INSULIN_A,
+    UBIQUITIN,
+    read,
+)
 
 
 def test_pairs_with_given_labels(tmp_path: Path) -> None:
@@ -223,187 +197,6 @@ def test_an_id_for_two_drugs_is_an_error(tmp_path: Path) -> None:
     columns = {"drug_id": "drug_id", "target_id": "target_id", "label": "y"}
     with pytest.raises(DataError, match=r"file drugs .*drug_id 'D1' stands in several rows"):
         read(tmp_path, files, format="tables", columns=columns)
-
-
-MATRIX = {
-    "affinity": "5.0\tnan\t10000\t\r\nnan\t7e1\t3,5\t\r\n",
-    "ligands": json.dumps({"5291": ASPIRIN, "2519": CAFFEINE}),
-    "proteins": json.dumps({"A": UBIQUITIN, "B": INSULIN_A, "C(mutant)": UBIQUITIN}),
-}
-FOLDS = {"train_folds": "[[3], [0]]", "test_fold": "[2]"}
-
-
-def read_matrix(raw: Path, changes: dict[str, str] | None = None, **source: Any) -> pd.DataFrame:
-    files = MATRIX | (changes or {})
-    return read(raw, dict(files), ".txt", format="deepdta", label=BELOW_100_NM, **source)
-
-
-def test_deepdta_reads_measured_cells_row_by_row(tmp_path: Path) -> None:
-    records = read_matrix(tmp_path, FOLDS, validation_fold=1)
-    assert records["drug_id"].tolist() == ["5291", "5291", "2519", "2519"]
-    assert records["smiles"].tolist() == [ASPIRIN, ASPIRIN, CAFFEINE, CAFFEINE]
-    assert records["target_id"].tolist() == ["A", "C(mutant)", "B", "C(mutant)"]
-    assert records["sequence"].tolist() == [UBIQUITIN, UBIQUITIN, INSULIN_A, UBIQUITIN]
-    assert records["affinity"].fillna(-1).tolist() == [5, 10000, 70, -1]
-    assert records["affinity_text"].tolist() == [None, None, None, "3,5"]
-    assert records["published_split"].tolist() == ["val", None, "test", "train"]
-    assert records["source_row"].tolist() == [1, 2, 3, 4]
-
-
-def test_deepdta_json_with_a_byte_order_mark(tmp_path: Path) -> None:
-    records = read_matrix(tmp_path, {"ligands": "\ufeff" + MATRIX["ligands"]})
-    assert records["drug_id"].tolist() == ["5291", "5291", "2519", "2519"]
-
-
-def test_deepdta_separated_by_spaces_without_folds(tmp_path: Path) -> None:
-    records = read_matrix(tmp_path, {"affinity": "5.0 nan 10000\nNaN 70 3\n"})
-    assert records["affinity"].tolist() == [5, 10000, 70, 3]
-    assert records["published_split"].tolist() == [None] * 4
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"affinity": "5 1 2\n"}, r"file affinity .*1 lines, but there are 2 ligands"),
-        ({"affinity": "5 1 2\n5 1\n"}, "line 2 has 2 values, but there are 3 proteins"),
-        ({"affinity": "nan nan nan\nnan nan nan\n"}, "no measured cell"),
-        ({"ligands": "{"}, "file ligands .*no valid JSON"),
-        ({"ligands": '["CCO"]'}, "no JSON object that maps ids to text"),
-        ({"proteins": '{"A": 5}'}, "no JSON object that maps ids to text"),
-        ({"test_fold": "[4]"}, "file test_fold .*position 4, but only 4 cells are measured"),
-        ({"test_fold": "[-1]"}, "position -1"),
-        ({"test_fold": "[0, 0]"}, "position 0 stands in two folds"),
-        ({"test_fold": "[0]", "train_folds": "[[1], [0]]"}, "position 0 stands in two folds"),
-        ({"test_fold": '"all"'}, "no list of whole numbers"),
-        ({"train_folds": "[]"}, "holds 0 folds, so there is no fold 0"),
-    ],
-)
-def test_deepdta_files_that_do_not_fit(
-    tmp_path: Path, changes: dict[str, str], message: str
-) -> None:
-    with pytest.raises(DataError, match=message):
-        read_matrix(tmp_path, changes)
-
-
-DUMP_HEADER = [
-    "BindingDB Reactant_set_id",
-    "Ligand SMILES",
-    "BindingDB MonomerID",
-    "BindingDB Ligand Name",
-    "Target Name",
-    "Target Source Organism According to Curator or DataSource",
-    "Ki (nM)",
-    "IC50 (nM)",
-    "Kd (nM)",
-    "EC50 (nM)",
-    "Number of Protein Chains in Target (>1 implies a multichain complex)",
-]
-CHAIN = ["BindingDB Target Chain Sequence", "UniProt (SwissProt) Primary ID of Target Chain"]
-
-
-def dump(*rows: list[str], chains: list[str] = CHAIN) -> str:
-    return "".join("\t".join(row) + "\n" for row in [[*DUMP_HEADER, *chains], *rows])
-
-
-def dump_row(
-    ki: str = "", ic50: str = "", kd: str = "", ec50: str = "", chains: str = "1", last: Any = None
-) -> list[str]:
-    last = [UBIQUITIN, "P62979"] if last is None else last
-    facts = ["1", ASPIRIN, "22360", "aspirin", '"Poly"ubiquitin', "Homo sapiens"]
-    return [*facts, ki, ic50, kd, ec50, chains, *last]
-
-
-def read_dump(raw: Path, content: str | bytes, **source: Any) -> pd.DataFrame:
-    return read(
-        raw,
-        {"dump": content},
-        ".tsv",
-        format="bindingdb_dump",
-        label=BELOW_100_NM,
-        **source,
-    )
-
-
-def test_bindingdb_dump_takes_the_preferred_measurement(tmp_path: Path) -> None:
-    rows = [
-        dump_row(ki="3", ic50="20", kd=" >10000"),
-        dump_row(ki="<0.5", ic50="20"),
-        dump_row(ec50="9"),
-        dump_row(ic50="n.d."),
-    ]
-    records = read_dump(tmp_path, dump(*rows))
-    assert records["affinity"].fillna(-1).tolist() == [10000, 0.5, -1, -1]
-    assert records["relation"].tolist() == [">", "<", "=", "="]
-    assert records["affinity_text"].tolist() == [None, None, None, "n.d."]
-    first = records.iloc[0]
-    assert first["smiles"] == ASPIRIN
-    assert first["sequence"] == UBIQUITIN
-    assert (first["drug_id"], first["target_id"]) == ("22360", "P62979")
-    # A quotation mark at the beginning quotes nothing.
-    assert (first["target_name"], first["organism"]) == ('"Poly"ubiquitin', "Homo sapiens")
-    assert first["drug_name"] == "aspirin"
-
-    other = read_dump(tmp_path, dump(*rows), measurements=["EC50", "IC50"])
-    assert other["affinity"].fillna(-1).tolist() == [20, 20, 9, -1]
-
-
-def test_bindingdb_dump_takes_the_preferred_ids(tmp_path: Path) -> None:
-    trembl = "UniProt (TrEMBL) Primary ID of Target Chain"
-    chains = [CHAIN[0], trembl, CHAIN[1]]
-    rows = [
-        dump_row(kd="5", last=[UBIQUITIN, "A0A0", "P62979"]),
-        dump_row(kd="5", last=[UBIQUITIN, "A0A0", ""]),
-    ]
-    text = dump(*rows, chains=chains).replace("Ki (nM)", "PubChem CID", 1)
-    text = text.replace("\t\t\t5", "\t2244\t\t5", 1)
-    records = read_dump(tmp_path, text, measurements=["Kd"])
-    assert records["target_id"].tolist() == ["P62979", "A0A0"]
-    assert records["drug_id"].tolist() == ["22360", "22360"]
-    without = text.replace("22360", "", 1)
-    assert read_dump(tmp_path, without, measurements=["Kd"])["drug_id"][0] == "2244"
-
-
-@pytest.mark.parametrize(
-    "chains",
-    [
-        CHAIN * 2,  # releases until 2023 repeat the names
-        ["BindingDB Target Chain  Sequence", CHAIN[1]] * 2,
-        [f"{name} {number}" for number in (1, 2) for name in CHAIN],  # later ones number them
-    ],
-)
-def test_bindingdb_dump_refuses_targets_of_several_chains(
-    tmp_path: Path, chains: list[str]
-) -> None:
-    rows = [
-        dump_row(kd="5", last=[UBIQUITIN, "P62979", "", ""]),
-        dump_row(kd="5", last=[UBIQUITIN, "P62979", INSULIN_A, "P01308"]),
-        dump_row(kd="5", chains="2", last=[UBIQUITIN, "P62979", "", ""]),
-        dump_row(kd="5", chains="3", last=[UBIQUITIN, "P62979", "", "", INSULIN_A, "P01308"]),
-    ]
-    records = read_dump(tmp_path, dump(*rows, chains=chains))
-    assert records["refusal"].tolist() == [None] + [MULTICHAIN_TARGET] * 3
-    assert records["sequence"].tolist() == [UBIQUITIN] * 4
-    assert records["target_id"].tolist() == ["P62979"] * 4
-
-
-def test_bindingdb_dump_is_read_in_pieces_and_zipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stages.dti.data.sources.bindingdb._CHUNK_ROWS", 2)
-    rows = [dump_row(kd=str(number)) for number in range(1, 6)]
-    with zipfile.ZipFile(tmp_path / "dump.zip", "w") as archive:
-        archive.writestr("BindingDB_All.tsv", dump(*rows))
-    records = read_dump(tmp_path, (tmp_path / "dump.zip").read_bytes())
-    assert records["affinity"].tolist() == [1, 2, 3, 4, 5]
-    assert records["source_row"].tolist() == [1, 2, 3, 4, 5]
-
-
-def test_bindingdb_dump_without_its_columns(tmp_path: Path) -> None:
-    text = dump(dump_row(kd="5")).replace("Ligand SMILES", "Ligand_SMILES", 1)
-    with pytest.raises(DataError, match="no column 'Ligand SMILES'; did you mean 'Ligand_SMILES'"):
-        read_dump(tmp_path, text)
-    with pytest.raises(DataError, match="holds a header but no row"):
-        read_dump(tmp_path, dump())
 
 
 def test_source_or_file_that_was_not_acquired(tmp_path: Path) -> None:

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from mlflow.entities import Run
 
-from stages import baselines, train
+from stages import baselines
 from stages.dti.artifacts.model_files import verify_folder
-from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import build
-from stages.dti.config.calibration import CalibrationConfig
-from stages.dti.config.model import BaselinesConfig, ModelConfig
-from stages.dti.config.reproducibility import ReproducibilityConfig
-from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainerConfig
+from stages.dti.config.model import BaselinesConfig
 from stages.dti.errors import ConfigError, DataError
 from stages.dti.hashing import file_sha256, folder_sha256
 from stages.dti.paths import (
@@ -30,8 +24,6 @@ from stages.dti.paths import (
     SPLITS,
     TRAINING_CURVES,
     TRAINING_METRICS,
-    VALIDATION,
-    VALIDATION_METRICS,
     Paths,
 )
 from stages.dti.prediction.predictor import Predictor
@@ -39,50 +31,15 @@ from stages.dti.prediction.types import Pair
 from stages.dti.tracking.store import Experiment, configure
 from tests.support.prepared_tables import (
     DEFAULTS,
-    STANDARDISE,
-    section,
-    write_features,
-    write_tables,
 )
-
-COMMON: dict[str, Any] = {
-    "calibration": section(CalibrationConfig, "calibration"),
-    "reproducibility": section(ReproducibilityConfig, "reproducibility", threads=1),
-    "standardise": STANDARDISE,
-}
+from tests.support.train_stage import COMMON, start_train, tracking, write_inputs
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    write_tables(tmp_path)
-    write_features(tmp_path)
-    (tmp_path / VALIDATION).mkdir(parents=True)
-    (tmp_path / VALIDATION / "validation.json").write_text('{"verdict": "good"}')
-    (tmp_path / VALIDATION_METRICS).write_text('{"quality_score": 98.5}')
+    write_inputs(tmp_path)
     return tmp_path
-
-
-def start_train(
-    root: Path,
-    model: dict[str, Any],
-    trainer: dict[str, Any] | None = None,
-    adaptation: dict[str, Any] | None = None,
-) -> None:
-    train.run(
-        Paths(root, root),
-        model=build(ModelConfig, model, "model"),
-        trainer=section(TrainerConfig, "trainer", **trainer or {}),
-        adaptation=build(AdaptationConfig, adaptation or DEFAULTS["adaptation"], "adaptation"),
-        tracking=tracking(root),
-        **COMMON,
-    )
-
-
-def tracking(root: Path) -> TrackingConfig:
-    return section(
-        TrackingConfig, "tracking", uri=f"sqlite:///{root}/mlflow.db", system_metrics=False
-    )
 
 
 def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root: Path) -> None:
@@ -123,15 +80,6 @@ def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root:
     (logged,) = runs_of(root, "training")
     assert logged.data.metrics["val_auprc"] == metrics["val_auprc"]
     assert logged.data.params["trainer.monitor"] == DEFAULTS["trainer"]["monitor"]
-
-
-def test_the_validation_report_lies_with_the_training_run(root: Path, tmp_path: Path) -> None:
-    start_train(root, DEFAULTS["baselines"]["base_rate"])
-    (logged,) = runs_of(root, "training")
-    client = configure(tracking(root)).client
-    for report in (VALIDATION_METRICS, VALIDATION / "validation.json"):
-        file = client.download_artifacts(logged.info.run_id, report.name, str(tmp_path))
-        assert Path(file).read_bytes() == (root / report).read_bytes()
 
 
 def test_the_fits_of_an_ensemble_are_reported_one_by_one(root: Path) -> None:

@@ -135,10 +135,10 @@ def test_registry_gives_back_what_is_exported_after_a_change_of_the_stage(
 
 
 def test_two_clean_repositories_write_the_same_bytes(
-    repository: Repository, pipeline: Path, empty_store: Path, tmp_path: Path
+    repository: Repository, pipeline: Path, tmp_path: Path
 ) -> None:
     repository.decide()
-    other = Repository(Path(shutil.copytree(pipeline, tmp_path / "clone")), empty_store)
+    other = Repository(Path(shutil.copytree(pipeline, tmp_path / "clone")))
     other.decide()
     assert other.written() == repository.written()
 

@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from stages.dti.errors import ConfigError, DataError, StageTimeoutError
-from stages.dti.paths import INTERACTIONS, Paths
+from stages.dti.paths import INTERACTIONS, ROOT, Paths
 from stages.dti.runtime.process import log_level, prepare_process
 from stages.dti.runtime.stage import time_limit
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def start(
@@ -25,11 +23,11 @@ def start(
     """Start a stage directly through Hydra, with its run folder in ``tmp_path``."""
     return subprocess.run(
         [sys.executable, "-m", f"stages.{stage}", f"hydra.run.dir={tmp_path}", *overrides],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
     )
 
 
@@ -96,11 +94,11 @@ def test_a_params_file_that_cannot_be_read(tmp_path: Path, params: str | None, w
     # As dvc.yaml starts it, but for the folder.
     result = subprocess.run(
         [sys.executable, "-m", "stages.split", f"--config-dir={tmp_path}", "--config-name=params"],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     refused(result, words)
     assert "make params" in result.stderr
@@ -179,12 +177,12 @@ def start_script(
     (folder / "screen.py").write_text(SCRIPT)
     return subprocess.run(
         [sys.executable, str(folder / "screen.py"), f"hydra.run.dir={folder}", *overrides],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
     )
 
 

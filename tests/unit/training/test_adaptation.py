@@ -15,8 +15,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from sklearn.linear_model import LogisticRegression
-from test_train_stage import root as root
-from test_train_stage import start_train
 from torch import Tensor, nn
 
 from stages.dti.config.adaptation import AdaptationConfig, CdanConfig
@@ -45,6 +43,7 @@ from stages.dti.training.train import train_model
 from tests.support.drugban_fits import context_at, fitted, same_weights, small
 from tests.support.prepared_tables import write_features, write_tables
 from tests.support.sample_pairs import sample_pairs, take
+from tests.support.train_stage import start_train, write_inputs
 
 CDAN = CdanConfig(name="cdan", start_epoch=1, weight=1.0, hidden_dim=16, learning_rate=1e-3)
 
@@ -185,6 +184,13 @@ def test_on_a_toy_shift_adaptation_hides_the_domain_and_keeps_the_labels() -> No
     assert guess < plain_guess - 0.15
     assert probe < plain_probe - 0.1
     assert labels > plain_labels + 0.1
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    write_inputs(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,15 @@ import json
 import logging
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from stages.dti.artifacts.model_files import verify_folder
+from stages.dti.commands import promote
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.errors import DtiError, PromotionError
 from stages.dti.files import write_json
@@ -59,12 +60,13 @@ class Committed(Repository):
         self.run("git", "init", "-q", "-b", "main")
         self.run("git", "config", "user.email", "test@example.invalid")
         self.run("git", "config", "user.name", "Test")
-        self.run(sys.executable, "-m", "dvc", "init", "-q")
+        Repo.init(str(self.root)).close()
         self.commit()
 
     def commit(self) -> str:
         """Commit the present state and return the commit."""
-        self.run(sys.executable, "-m", "dvc", "commit", "-q", "-f")
+        with Repo(str(self.root)) as repo:
+            repo.commit(force=True)
         known = ("params.yaml", "dvc.yaml", "dvc.lock", "stages", str(DECISION), str(PRODUCTION))
         self.run("git", "add", "-f", *known)
         self.run("git", "commit", "-q", "-m", "State")
@@ -80,11 +82,11 @@ class Committed(Repository):
 
 
 @pytest.fixture(scope="module")
-def decided(pipeline: Path, empty_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def decided(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A committed state with a candidate that passed, in an empty registry."""
     root = tmp_path_factory.mktemp("decided") / "repository"
     shutil.copytree(pipeline, root)
-    committed = Committed(root, empty_store)
+    committed = Committed(root)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         committed.decide()
@@ -93,14 +95,12 @@ def decided(pipeline: Path, empty_store: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def committed(
-    decided: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Committed:
+def committed(decided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Committed:
     """A copy of it that a test may promote in."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for variable in transitions.EXPERIMENT_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-    return Committed(Path(shutil.copytree(decided, tmp_path / "repository")), empty_store)
+    return Committed(Path(shutil.copytree(decided, tmp_path / "repository")))
 
 
 def test_the_act_moves_the_alias_and_is_on_record(committed: Committed) -> None:
@@ -175,7 +175,8 @@ def test_rolling_back_is_the_same_act_in_an_older_commit(committed: Committed) -
     assert len(committed.record()) == 2
 
     committed.run("git", "checkout", "-q", old)
-    committed.run(sys.executable, "-m", "dvc", "checkout", "-q", "--force")
+    with Repo(str(committed.root)) as repo:
+        repo.checkout(force=True)
     assert committed.named("production") == 2
     assert "now names version 1" in committed.act()
     assert committed.named("production") == 1
@@ -377,23 +378,21 @@ def test_first_names_production_beside_a_refused_candidate(committed: Committed)
     assert find_version(committed.store, REGISTERED, sha256) == committed.named("production") == 1
 
 
-def test_the_command_exits_1_with_the_reason(committed: Committed) -> None:
-    script = (
-        "import sys; from pathlib import Path; from stages.dti.commands import promote; "
-        "promote.ROOT = Path(sys.argv[1]); promote.PARAMS = promote.ROOT / 'params.yaml'; "
-        "sys.exit(promote.main(sys.argv[2:]))"
-    )
+def test_the_command_exits_1_with_the_reason(
+    committed: Committed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(promote, "ROOT", committed.root)
+    monkeypatch.setattr(promote, "PARAMS", committed.root / "params.yaml")
     tracking = committed.tracking.model_dump()
     params = {"environment": DEV.model_dump(), "tracking": tracking}
     (committed.root / "params.yaml").write_text(json.dumps(params))
-    command = [sys.executable, "-c", script, str(committed.root)]
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert result.stderr.startswith("error: not promoted: only a committed state is promoted")
+    assert promote.main([]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: not promoted: only a committed state is promoted")
     committed.commit()
-    result = subprocess.run([*command, "--first"], check=False, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "names no model yet" in result.stdout
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert "now names version 1" in result.stdout
+    assert promote.main(["--first"]) == 0
+    assert "names no model yet" in capsys.readouterr().out
+    assert promote.main([]) == 0
+    captured = capsys.readouterr()
+    assert "now names version 1" in captured.out
+    assert captured.err == ""

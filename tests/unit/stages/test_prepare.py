@@ -9,49 +9,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from omegaconf import OmegaConf
 from rdkit import Chem, rdBase
 
-from stages import acquire
-from stages.dti.config.acquire import AcquireConfig
-from stages.dti.config.base import build
-from stages.dti.config.dataset import DatasetConfig
-from stages.dti.config.prepare import PrepareConfig
-from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import DataError
-from stages.dti.paths import DRUGS, INTERACTIONS, PREPARE_METRICS, REJECTED, ROOT, TARGETS, Paths
-from stages.dti.runtime.compose import compose
-from stages.prepare import run
-
-INTERIM = (DRUGS, TARGETS, INTERACTIONS, REJECTED)
-
-
-def prepare(folder: Path, *overrides: str, inputs: Path = ROOT) -> dict[str, pd.DataFrame]:
-    """Acquire and prepare a data set below ``folder``; return the interim tables by name."""
-    plain = OmegaConf.to_container(compose(overrides))
-    assert isinstance(plain, dict)
-    dataset = build(DatasetConfig, plain["dataset"], "dataset")
-    limits = AcquireConfig(timeout_s=5, attempts=1, retry_wait_s=0)
-    acquire.run(Paths(inputs, folder), dataset=dataset, acquire=limits)
-    run(
-        Paths(folder, folder),
-        dataset=dataset,
-        prepare=build(PrepareConfig, plain["prepare"], "prepare"),
-        standardise=build(StandardiseConfig, plain["standardise"], "standardise"),
-    )
-    return {path.stem: pd.read_parquet(folder / path) for path in INTERIM}
+from stages.dti.paths import PREPARE_METRICS, ROOT
+from tests.support.prepared_sets import INTERIM, metrics, prepare
 
 
 def inchi(smiles: str) -> str:
     with rdBase.BlockLogs():
         return str(Chem.MolToInchi(Chem.MolFromSmiles(smiles)))
-
-
-def metrics(folder: Path) -> dict[str, int | float | dict[str, int]]:
-    loaded: dict[str, int | float | dict[str, int]] = json.loads(
-        (folder / PREPARE_METRICS).read_text(encoding="utf-8")
-    )
-    return loaded
 
 
 @pytest.fixture(scope="module")

@@ -28,20 +28,8 @@ METRICS = {"auroc": {"value": 0.8, "low": 0.7, "high": 0.9}}
 DECISION = {"verdict": "passed", "summary": "m passes the gate."}
 
 
-@pytest.fixture(scope="module")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> TrackingConfig:
-    folder = tmp_path_factory.mktemp("mlflow")
-    return TrackingConfig(
-        uri=f"sqlite:///{folder}/mlflow.db",
-        experiment_prefix="test",
-        registered_model="unused",
-        system_metrics=False,
-    )
-
-
 @pytest.fixture
-def store(tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+def store(tracking: TrackingConfig) -> Store:
     return configure(tracking)
 
 
