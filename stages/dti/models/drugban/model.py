@@ -18,7 +18,7 @@ from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
 from stages.dti.models.base import Precision, SingleModel
 from stages.dti.models.drugban.encoders import Widths
-from stages.dti.models.drugban.matrix import score_matrix
+from stages.dti.models.drugban.matrix import network_scores
 from stages.dti.models.drugban.network import DrugBANNetwork
 
 WEIGHTS = "weights.safetensors"
@@ -87,7 +87,7 @@ class DrugBAN(SingleModel):
         precision: Precision,
     ) -> NDArray[np.float32]:
         """Return the scores of all pairs, float32 ``(drugs, targets)``; see ``matrix.py``."""
-        return score_matrix(self.network, drugs, targets, scalers, precision)
+        return network_scores(self.network, drugs, targets, scalers, precision)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, and in their header what the encoders read."""
