@@ -46,7 +46,7 @@ class BenchmarkSizes(Section):
     screen_targets: Sizes = Field(
         description="one for each of screen_drugs; all of the data, if there are fewer"
     )
-    molecules: Sizes = Field(description="that are featurised")
+    molecules: Sizes = Field(description="that are featurized")
     cold_drugs: Sizes = Field(description="approved drugs that a fresh process ranks")
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The case of featurising: ours, the usual loop over RDKit, and datamol's parallel path."""
+"""The case of featurizing: ours, the usual loop over RDKit, and datamol's parallel path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.benchmarks.worker import Run
 
 @dataclass(frozen=True)
 class Molecules:
-    """SMILES to featurise; ``processes``: of ours."""
+    """SMILES to featurize; ``processes``: of ours."""
 
     smiles: Sequence[str]
     features: FeaturesConfig
@@ -62,7 +62,7 @@ def featurize_case(inputs: Inputs) -> Case:
 def plain_features(smiles: str, radius: int, bits: int) -> PlainFeatures:
     """Return a drug's features by plain RDKit calls, one-hot groups by comparing with each value.
 
-    This is how dgl-lifesci's featuriser, which DrugBAN's published code uses, goes about it.
+    This is how dgl-lifesci's featurizer, which DrugBAN's published code uses, goes about it.
     """
     molecule = Chem.MolFromSmiles(smiles)
     rows = []

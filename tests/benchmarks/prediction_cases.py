@@ -77,8 +77,8 @@ def predict_one_case(inputs: Inputs) -> Case:
         pair = (smiles, random_sequence(letters, residues))
         groups.append(_predicting_group(inputs, {"residues": residues}, [pair], 1))
     what = (
-        "Predictor.predict for one pair: standardise, featurise, score, calibrate, compare with "
-        "train; the reference: featurise and score"
+        "Predictor.predict for one pair: standardise, featurize, score, calibrate, compare with "
+        "train; the reference: featurize and score"
     )
     return Case("predict_one", what, "pairs", "residues", groups)
 
@@ -91,7 +91,7 @@ def predict_batch_case(inputs: Inputs) -> Case:
         for count in inputs.settings.sizes.predicted_pairs
     ]
     what = (
-        "Predictor.predict for many pairs at once; the reference: featurise and score, "
+        "Predictor.predict for many pairs at once; the reference: featurize and score, "
         f"{few} pairs at the most"
     )
     return Case("predict_batch", what, "pairs", "predicted_pairs", groups)
@@ -292,7 +292,7 @@ def cold_start_case(inputs: Inputs) -> Case:
     ]
     what = (
         "Rank approved drugs for one target in a fresh process: start Python, import, load the "
-        "model, featurise, score, exit"
+        "model, featurize, score, exit"
     )
     return Case("cold_start", what, "drugs", "library_drugs", groups)
 

@@ -120,7 +120,7 @@ def fit(root: Path, name: str, folder: Path) -> None:
 
 
 def evaluate(root: Path) -> None:
-    """Write what the evaluate stage writes, without its pictures."""
+    """Write what the evaluate stage writes, without its figures."""
     test = read_test_pairs(Paths(inputs=root, outputs=root))
     models = load_models(Paths(inputs=root, outputs=root))
     nearness, outputs = score(models, test)

@@ -12,7 +12,7 @@ from stages.dti.chemistry.standardise import standardise_drugs, standardise_smil
 from stages.dti.errors import InvalidInputError
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.paths import ROOT, SAMPLE
-from stages.dti.prediction.inputs import ready_drugs
+from stages.dti.prediction.inputs import prepare_drugs
 from tests.support.honeycomb import honeycomb_torus
 from tests.support.prepared_tables import FEATURE_PARAMETERS, STANDARDISE
 
@@ -45,13 +45,13 @@ def test_refused_among_good_ones() -> None:
     mixed = [good[0], *(smiles for smiles, _ in REFUSED), good[1]]
     drugs = standardise_drugs(mixed, STANDARDISE)
     assert [drug.smiles for drug in drugs] == [ASPIRIN, *[None] * len(REFUSED), "CCO"]
-    ready = ready_drugs(mixed, STANDARDISE, FEATURE_PARAMETERS)
+    ready = prepare_drugs(mixed, STANDARDISE, FEATURE_PARAMETERS)
     assert ready.texts == [ASPIRIN, "CCO"]
     assert all(ready.reasons[1:-1])
     assert ready.reasons[0] is ready.reasons[-1] is None
 
 
-def test_featurisation_survives_what_rdkit_fails_on() -> None:
+def test_featurization_survives_what_rdkit_fails_on() -> None:
     features, rejected = featurize_drugs(
         ["CCO", "[#119]", IRON, "C\ud800C", "CCN"], FEATURE_PARAMETERS
     )

@@ -1,4 +1,4 @@
-"""Curve data against scikit-learn; thinning; and that pictures are the same every time."""
+"""Curve data against scikit-learn; thinning; and that figures are the same every time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stages.dti.evaluation.curves import (
 )
 from stages.dti.evaluation.metrics import Comparison, ModelOutput
 from stages.dti.evaluation.strata import stratify
-from stages.dti.reporting.figures import Results, save_pictures
+from stages.dti.reporting.figures import Results, save_figures
 
 CONFIG = EvaluateConfig(
     bootstrap_samples=100,
@@ -166,23 +166,23 @@ def results(labels: np.ndarray, outputs: dict[str, ModelOutput]) -> Results:
     )
 
 
-PICTURES = ["confusion", "precision_recall", "reliability", "roc", "strata"]
+FIGURES = ["confusion", "precision_recall", "reliability", "roc", "strata"]
 
 
-def test_pictures_are_the_same_to_the_byte(tmp_path: Path) -> None:
+def test_figures_are_the_same_to_the_byte(tmp_path: Path) -> None:
     drawn = results(*scored(100))
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        save_pictures(drawn, tmp_path / name)
-    for name in PICTURES:
+        save_figures(drawn, tmp_path / name)
+    for name in FIGURES:
         one = (tmp_path / "one" / f"{name}.png").read_bytes()
         assert one == (tmp_path / "two" / f"{name}.png").read_bytes()
         assert one.startswith(b"\x89PNG")
         assert b"matplotlib" not in one.lower()
-    assert sorted(path.stem for path in (tmp_path / "one").iterdir()) == PICTURES
+    assert sorted(path.stem for path in (tmp_path / "one").iterdir()) == FIGURES
 
 
-def test_pictures_of_a_set_too_small_to_measure(tmp_path: Path) -> None:
+def test_figures_of_a_set_too_small_to_measure(tmp_path: Path) -> None:
     output = ModelOutput(np.array([0.2, 0.7]), np.array([0.2, 0.7]), 0.5)
-    save_pictures(results(np.array([True, True]), {"candidate": output}), tmp_path)
-    assert sorted(path.stem for path in tmp_path.iterdir()) == PICTURES
+    save_figures(results(np.array([True, True]), {"candidate": output}), tmp_path)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == FIGURES

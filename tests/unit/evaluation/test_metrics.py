@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from sklearn import metrics as reference
 
 from stages.dti.config.evaluate import EvaluateConfig
@@ -18,7 +20,6 @@ from stages.dti.evaluation.metrics import (
     Comparison,
     ModelOutput,
     WeightedMetrics,
-    evaluate_scores,
 )
 
 BINS = 10
@@ -31,6 +32,18 @@ CONFIG = EvaluateConfig(
     robustness_pairs=0,
     pretrained={},
 )
+
+
+def evaluated(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    probabilities: ArrayLike,
+    threshold: float,
+    config: EvaluateConfig,
+) -> dict[str, Any]:
+    """Return the table of one model."""
+    numbers = (np.asarray(values, dtype=np.float64) for values in (scores, probabilities))
+    return Comparison(labels, {"model": ModelOutput(*numbers, threshold)}, config).table("model")
 
 
 def scored(pairs: int = 200, signal: float = 1.0, seed: int = 0) -> tuple[np.ndarray, ModelOutput]:
@@ -96,7 +109,7 @@ def test_values_of_distinct_scores_equal_scikit_learn() -> None:
     random = np.random.default_rng(5)
     labels = random.random(300) < 0.1
     scores = random.random(300)
-    made = evaluate_scores(labels, scores, scores, 0.5, CONFIG)
+    made = evaluated(labels, scores, scores, 0.5, CONFIG)
     for metric in METRICS:
         expected = REFERENCE[metric](labels, ModelOutput(scores, scores, 0.5))
         assert made[metric]["value"] == pytest.approx(expected, abs=1e-6)
@@ -149,7 +162,7 @@ def test_the_interval_of_calibration_error_holds_its_value() -> None:
     random = np.random.default_rng(0)
     probabilities = random.random(300)
     labels = random.random(300) < probabilities
-    entry = evaluate_scores(labels, probabilities, probabilities, 0.5, CONFIG)["ece"]
+    entry = evaluated(labels, probabilities, probabilities, 0.5, CONFIG)["ece"]
     assert entry["low"] < entry["value"] < entry["high"]
 
 
@@ -178,14 +191,14 @@ def test_auroc_ranks_by_score_brier_by_probability_and_f1_by_threshold() -> None
 
 
 def test_a_pair_at_the_threshold_is_predicted_to_interact() -> None:
-    table = evaluate_scores([1, 0], [0.5, 0.4], [0.5, 0.4], 0.5, CONFIG)
+    table = evaluated([1, 0], [0.5, 0.4], [0.5, 0.4], 0.5, CONFIG)
     assert table["recall"]["value"] == 1
     assert table["specificity"]["value"] == 1
 
 
 def test_a_constant_model_is_at_chance() -> None:
     labels, _ = scored()
-    table = evaluate_scores(labels, np.full(200, 0.3), np.full(200, 0.3), 0.1, CONFIG)
+    table = evaluated(labels, np.full(200, 0.3), np.full(200, 0.3), 0.1, CONFIG)
     assert table["auroc"] == {"value": 0.5, "low": 0.5, "high": 0.5}
     assert table["mcc"]["value"] == 0
     assert table["auprc"]["value"] == table["prevalence"]
@@ -200,7 +213,7 @@ def test_a_constant_model_is_at_chance() -> None:
 )
 def test_one_class_leaves_ranking_undefined(label: int, undefined: dict[str, str]) -> None:
     scores = np.linspace(0, 1, 40)
-    table = evaluate_scores(np.full(40, label), scores, scores, 0.5, CONFIG)
+    table = evaluated(np.full(40, label), scores, scores, 0.5, CONFIG)
     one_class = dict.fromkeys(("auroc", "auprc", "mcc"), "the pairs hold one class")
     for metric, reason in (one_class | undefined).items():
         assert table[metric] == {"value": None, "low": None, "high": None, "reason": reason}
@@ -210,7 +223,7 @@ def test_one_class_leaves_ranking_undefined(label: int, undefined: dict[str, str
 
 def test_precision_is_undefined_where_nothing_is_predicted() -> None:
     labels, output = scored()
-    table = evaluate_scores(labels, output.scores, output.probabilities, 1.0, CONFIG)
+    table = evaluated(labels, output.scores, output.probabilities, 1.0, CONFIG)
     assert table["precision"]["value"] is None
     assert table["precision"]["reason"] == "no pair is predicted to interact"
     assert table["f1"]["value"] == 0
@@ -221,7 +234,7 @@ def test_an_interval_is_dropped_where_many_resamples_leave_the_metric_undefined(
     labels, output = scored()
     only_one = np.zeros(200)
     only_one[int(np.flatnonzero(labels)[0])] = 1.0
-    table = evaluate_scores(labels, output.scores, only_one, 0.5, CONFIG)
+    table = evaluated(labels, output.scores, only_one, 0.5, CONFIG)
     assert table["precision"]["value"] == 1
     assert table["precision"]["low"] is None
     assert "of 100 resamples" in table["precision"]["reason"]
@@ -231,7 +244,7 @@ def test_an_interval_is_dropped_where_many_resamples_leave_the_metric_undefined(
 @pytest.mark.parametrize("labels", [[0, 1] * 4, [0] * 20 + [1] * 4])
 def test_few_pairs_have_values_but_no_interval(labels: list[int]) -> None:
     scores = np.linspace(0, 1, len(labels))
-    table = evaluate_scores(labels, scores, scores, 0.5, CONFIG)
+    table = evaluated(labels, scores, scores, 0.5, CONFIG)
     for metric in METRICS:
         assert table[metric]["value"] is not None
         assert table[metric]["low"] is None
@@ -240,7 +253,7 @@ def test_few_pairs_have_values_but_no_interval(labels: list[int]) -> None:
 
 def test_no_pairs_is_an_error() -> None:
     with pytest.raises(DataError, match="no pairs to evaluate"):
-        evaluate_scores([], [], [], 0.5, CONFIG)
+        evaluated([], [], [], 0.5, CONFIG)
 
 
 def test_the_same_numbers_whoever_else_is_compared() -> None:
@@ -249,7 +262,7 @@ def test_the_same_numbers_whoever_else_is_compared() -> None:
     alone = Comparison(labels, {"model": output}, CONFIG).table("model")
     beside = Comparison(labels, {"other": other, "model": output}, CONFIG).table("model")
     assert alone == beside
-    assert alone == evaluate_scores(labels, output.scores, output.probabilities, 0.4, CONFIG)
+    assert alone == evaluated(labels, output.scores, output.probabilities, 0.4, CONFIG)
 
 
 def test_another_seed_gives_another_interval_but_the_same_value() -> None:

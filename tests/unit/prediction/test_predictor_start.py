@@ -53,7 +53,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def test_only_a_model_that_reads_descriptors_has_them_computed(folders: dict[str, Path]) -> None:
     widths = {
-        name: Predictor.load(folder).ready_drugs(SMILES[:2]).features.descriptors.shape[1]
+        name: Predictor.load(folder).prepare_drugs(SMILES[:2]).features.descriptors.shape[1]
         for name, folder in folders.items()
     }
     assert widths["nearest_neighbour"] == 0
@@ -135,7 +135,7 @@ def test_where_torch_runs_already_no_process_is_forked(
     assert torch.get_num_threads()
     monkeypatch.setattr("stages.dti.prediction.predictor.ProcessPoolExecutor", refuse)
     predictor, library = Predictor.load_with_library(folders["nearest_neighbour"], SMILES)
-    assert library.texts == predictor.ready_drugs(SMILES).texts
+    assert library.texts == predictor.prepare_drugs(SMILES).texts
 
 
 def test_a_folder_without_a_model_is_told_as_such(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_rounding_in_bf16_does_not_change_the_top(
     predictor: Predictor, library: list[str], known: list[str]
 ) -> None:
     coarse = with_matrix_of(Rounded, predictor)
-    drugs = coarse.ready_drugs(library)
+    drugs = coarse.prepare_drugs(library)
     moved = 0
     for name in known[:5]:
         target = Target(target_id=name)
@@ -178,7 +178,7 @@ def test_drugban_has_the_same_top_in_bf16_and_float32(
     torch.manual_seed(0)
     network = DrugBANNetwork(drugban_of())
     drugban = Predictor(replace(predictor.content, model=DrugBAN(network)), predictor.info.sha256)
-    drugs = drugban.ready_drugs(library)
+    drugs = drugban.prepare_drugs(library)
     for name in known[:4]:
         target = Target(target_id=name)
         answers = drugban.predict([Pair(smiles, target_id=name) for smiles in drugs.texts])
@@ -204,7 +204,7 @@ def test_no_candidate_is_scored_twice_while_it_is_not_certain(
     flat = with_matrix_of(Flat, predictor)
     counting = Counting(flat.content.model)
     flat = Predictor(replace(flat.content, model=counting), "")
-    drugs = flat.ready_drugs(library)
+    drugs = flat.prepare_drugs(library)
     flat.rank(drugs, Target(target_id=known[0]), 10)
     *candidates, answers = counting.scored
     assert len(candidates) > 1
@@ -212,11 +212,11 @@ def test_no_candidate_is_scored_twice_while_it_is_not_certain(
     assert answers == 10
 
 
-def test_a_library_featurised_in_processes_ranks_alike(
+def test_a_library_featurized_in_processes_ranks_alike(
     predictor: Predictor, library: list[str], known: list[str]
 ) -> None:
-    drugs = predictor.ready_drugs(library, processes=2)
-    assert predictor.ready_drugs(library).texts == drugs.texts
+    drugs = predictor.prepare_drugs(library, processes=2)
+    assert predictor.prepare_drugs(library).texts == drugs.texts
     target = Target(target_id=known[1])
     assert predictor.rank(drugs, target, 5) == predictor.rank(library, target, 5)
 

@@ -1,4 +1,4 @@
-"""The pieces of a page: numbers as text, axes, interval and line charts, pictures."""
+"""The pieces of a page: numbers as text, axes, interval and line charts, figures."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from stages.dti.reporting.charts import (
     axis,
     histogram,
     interval_chart,
-    interval_text,
     line_chart,
 )
-from stages.dti.reporting.html import number, percent, picture, render
+from stages.dti.reporting.html import embedded, interval, number, percent, render
 
 
 @pytest.mark.parametrize(
@@ -43,11 +42,11 @@ def test_percentages_do_not_round_up_to_all(fraction: float | None, text: str) -
     assert percent(fraction) == text
 
 
-def test_interval_text() -> None:
-    assert interval_text(None, None, None) == "–"
-    assert interval_text(0.85, None, None) == "0.850"
-    assert interval_text(0.85, 0.8, 0.9) == "0.850 (0.800–0.900)"
-    assert interval_text(0.01, -0.02, 0.04, signed=True) == "+0.010 (−0.020 to +0.040)"
+def test_intervals() -> None:
+    assert interval(None, None, None) == "–"
+    assert interval(0.85, None, None) == "0.850"
+    assert interval(0.85, 0.8, 0.9) == "0.850 (0.800–0.900)"
+    assert interval(0.01, -0.02, 0.04, signed=True) == "+0.010 (−0.020 to +0.040)"
 
 
 @pytest.mark.parametrize(
@@ -122,12 +121,12 @@ def test_a_histogram_has_a_bar_per_filled_bin() -> None:
     assert histogram([0.0, 1.0], [0], x_title="similarity").count("<rect") == 0
 
 
-def test_pictures_are_embedded(tmp_path: Path) -> None:
+def test_images_are_embedded(tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
     path.write_bytes(b"<svg/>")
-    assert picture(path) == "data:image/svg+xml;base64," + base64.b64encode(b"<svg/>").decode()
+    assert embedded(path) == "data:image/svg+xml;base64," + base64.b64encode(b"<svg/>").decode()
     with pytest.raises(DataError, match=r"a\.gif"):
-        picture(tmp_path / "a.gif")
+        embedded(tmp_path / "a.gif")
 
 
 def test_a_value_that_is_not_given_is_an_error() -> None:

@@ -94,7 +94,7 @@ def test_the_first_column_names_the_drug(pages: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["report", "screening"])
-def test_pictures_are_there_when_it_is_printed(pages: dict[str, str], name: str) -> None:
-    """A picture that waits until it is scrolled to never comes on paper."""
+def test_figures_are_there_when_it_is_printed(pages: dict[str, str], name: str) -> None:
+    """A figure that waits until it is scrolled to never comes on paper."""
     assert "<img" in pages[name]
     assert "loading=" not in pages[name]

@@ -148,5 +148,5 @@ def test_parts_of_the_data_are_told_where_asked_for(caplog: pytest.LogCaptureFix
         featurize_drugs(["CCO", "CCN"], features, processes=1, progress=asked)
         featurize_targets(["MKTAYIAKQR"], features, progress=asked)
         assert bool(caplog.messages) == asked
-    for what in ("drugs standardised: 1 of 2", "drugs featurised: 2 of 2", "targets featurised: 1"):
+    for what in ("drugs standardised: 1 of 2", "drugs featurized: 2 of 2", "targets featurized: 1"):
         assert any(line.startswith(what) for line in caplog.messages), what

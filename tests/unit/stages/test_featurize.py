@@ -171,7 +171,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
-def test_published_data_is_featurised_whole(mirror: Path, tmp_path: Path) -> None:
+def test_published_data_is_featurized_whole(mirror: Path, tmp_path: Path) -> None:
     folder = mirror / "peizhenbai/DrugBAN/main/datasets/human/random"
     table = pd.read_csv(folder / "val.csv")
     smiles, sequences = (table[column].unique()[:150].tolist() for column in ("SMILES", "Protein"))
