@@ -25,6 +25,7 @@ from stages.dti.benchmarking.published import PaddedDrugBAN, padded_batch
 from stages.dti.benchmarking.sizes import NetworkSizes, published_network
 from stages.dti.config.base import build
 from stages.dti.config.benchmark import BenchmarkConfig, CaseName
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.trainer import TrainerConfig
@@ -331,6 +332,7 @@ def start(root: Path, *overrides: str) -> dict[str, Any]:
         benchmark=build(BenchmarkConfig, plain, "benchmark"),
         model=build(ModelConfig, TINY_NETWORK.model_dump(), "model"),
         trainer=section(TrainerConfig, "trainer", batch_size=8, pairs_per_target=4),
+        calibration=section(CalibrationConfig, "calibration"),
         reproducibility=section(ReproducibilityConfig, "reproducibility", threads=1),
         standardise=STANDARDISE,
     )
