@@ -30,8 +30,6 @@ from stages.dti.paths import (
     SPLITS,
     TRAINING_CURVES,
     TRAINING_METRICS,
-    VALIDATION,
-    VALIDATION_METRICS,
     Paths,
 )
 from stages.dti.prediction.predictor import Predictor
@@ -57,9 +55,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     write_tables(tmp_path)
     write_features(tmp_path)
-    (tmp_path / VALIDATION).mkdir(parents=True)
-    (tmp_path / VALIDATION / "validation.json").write_text('{"verdict": "good"}')
-    (tmp_path / VALIDATION_METRICS).write_text('{"quality_score": 98.5}')
     return tmp_path
 
 
@@ -123,15 +118,6 @@ def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root:
     (logged,) = runs_of(root, "training")
     assert logged.data.metrics["val_auprc"] == metrics["val_auprc"]
     assert logged.data.params["trainer.monitor"] == DEFAULTS["trainer"]["monitor"]
-
-
-def test_the_validation_report_lies_with_the_training_run(root: Path, tmp_path: Path) -> None:
-    start_train(root, DEFAULTS["baselines"]["base_rate"])
-    (logged,) = runs_of(root, "training")
-    client = configure(tracking(root)).client
-    for report in (VALIDATION_METRICS, VALIDATION / "validation.json"):
-        file = client.download_artifacts(logged.info.run_id, report.name, str(tmp_path))
-        assert Path(file).read_bytes() == (root / report).read_bytes()
 
 
 def test_the_fits_of_an_ensemble_are_reported_one_by_one(root: Path) -> None:
