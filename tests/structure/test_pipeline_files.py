@@ -18,6 +18,7 @@ from tests.structure.code_deps import (
     NEUTRALS,
     closure,
     dependencies,
+    imported_modules,
     is_code,
     is_neutral,
     module_file,
@@ -192,6 +193,28 @@ def test_import_rules_hold() -> None:
         env=os.environ | {"NO_COLOR": "1"},
     )
     assert result.returncode == 0, result.stdout
+
+
+def stage_scripts_imported(file: Path) -> set[str]:
+    """The stage scripts that a file imports."""
+    return {
+        module
+        for module in imported_modules(file)
+        if module != "stages" and not module.startswith("stages.dti")
+    }
+
+
+def test_stage_scripts_meet_through_files_alone() -> None:
+    """Neither another script nor the library imports one; a new stage needs no line for that."""
+    files = [path.relative_to(REPOSITORY) for path in (REPOSITORY / "stages").rglob("*.py")]
+    assert {str(file): found for file in files if (found := stage_scripts_imported(file))} == {}
+
+
+def test_an_import_of_a_stage_script_would_be_told() -> None:
+    user = next((REPOSITORY / "tests/unit").rglob("test_report_stage.py"))
+    support = REPOSITORY / "tests/support/reported_results.py"
+    assert stage_scripts_imported(support.relative_to(REPOSITORY)) == {"stages.report"}
+    assert stage_scripts_imported(user.relative_to(REPOSITORY)) == set()
 
 
 def test_library_modules_have_no_import_time_side_effects() -> None:

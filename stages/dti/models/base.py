@@ -110,3 +110,12 @@ class SingleModel(Model):
     @abstractmethod
     def load(cls, config: Any, folder: Path) -> Self:
         """Read what ``save`` wrote."""
+
+
+class ClassicalModel(SingleModel):
+    """A model that is fitted without a trainer."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, config: Any, train: PairData, validation: PairData, context: FitContext) -> Self:
+        """Fit on ``train``; ``validation`` may only stop or tune the fit."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from stages.dti.config.model import (
-    AnyModel,
-    BaseRateConfig,
-    GradientBoostingConfig,
-    LogisticRegressionConfig,
-    NearestNeighbourConfig,
-)
+from stages.dti.config.model import AnyModel
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Model
+from stages.dti.models.classical.registry import classical_class
 
 
 def fit_classical(
@@ -22,21 +17,7 @@ def fit_classical(
     Raises:
         ConfigError: the configuration is that of a neural model.
     """
-    match config:
-        case BaseRateConfig():
-            from stages.dti.models.classical.base_rate import BaseRate
-
-            return BaseRate.fit(config, train, validation, context)
-        case NearestNeighbourConfig():
-            from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
-
-            return NearestNeighbour.fit(config, train, validation, context)
-        case LogisticRegressionConfig():
-            from stages.dti.models.classical.logistic_regression import LogisticRegressionModel
-
-            return LogisticRegressionModel.fit(config, train, validation, context)
-        case GradientBoostingConfig():
-            from stages.dti.models.classical.gradient_boosting import GradientBoosting
-
-            return GradientBoosting.fit(config, train, validation, context)
-    raise ConfigError(f"{config.name} is no classical model, so it cannot be a baseline")
+    found = classical_class(config.name)
+    if found is None:
+        raise ConfigError(f"{config.name} is no classical model, so it cannot be a baseline")
+    return found.fit(config, train, validation, context)

@@ -26,7 +26,7 @@ from stages.dti.config.model import LogisticRegressionConfig
 from stages.dti.errors import ModelError
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import target_descriptor_names
-from stages.dti.models.base import FitContext, SingleModel
+from stages.dti.models.base import ClassicalModel, FitContext
 
 WEIGHTS = "weights.safetensors"
 
@@ -47,7 +47,7 @@ _ROWS_AT_ONCE = 4096
 _TARGET_COLUMNS = len(target_descriptor_names(0))
 
 
-class LogisticRegressionModel(SingleModel):
+class LogisticRegressionModel(ClassicalModel):
     """A weight per column and an intercept.
 
     Attributes:
