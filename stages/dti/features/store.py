@@ -142,6 +142,8 @@ class PairData:
         drug_index: int64 ``(pairs,)``, rows of ``drugs``.
         target_index: int64 ``(pairs,)``, rows of ``targets``.
         labels: float32 ``(pairs,)`` of 0 and 1, or ``None`` when scoring.
+        weights: float32 ``(pairs,)``, how much each pair counts when a model is fitted; ``None``:
+            all the same.
     """
 
     drugs: DrugFeatures
@@ -150,6 +152,7 @@ class PairData:
     drug_index: NDArray[np.int64]
     target_index: NDArray[np.int64]
     labels: NDArray[np.float32] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.drug_index)

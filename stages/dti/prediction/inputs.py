@@ -63,6 +63,19 @@ def prepare_drugs(
         ]
         results = Parallel(n_jobs=jobs)(delayed(_standardised)(b, standardise) for b in blocks)
         canonical = [drug for block in results for drug in block]
+    return featurized_drugs(
+        canonical, features, with_descriptors=with_descriptors, processes=processes
+    )
+
+
+def featurized_drugs(
+    canonical: Sequence[str | InvalidInputError],
+    features: FeaturesConfig,
+    *,
+    with_descriptors: bool,
+    processes: int | None = 1,
+) -> PreparedInputs[DrugFeatures]:
+    """Featurise drugs, given as canonical SMILES or as the reason why there is none."""
     return _prepared(
         canonical,
         lambda texts: featurize_drugs(
