@@ -112,7 +112,7 @@ def test_what_was_kept_scores_as_what_is_new(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_scores_are_those_of_featurised_pairs(predictors: dict[str, Predictor], name: str) -> None:
+def test_scores_are_those_of_featurized_pairs(predictors: dict[str, Predictor], name: str) -> None:
     made = predictors[name]
     answers = made.predict(PAIRS)
     featurized = made.featurize(PAIRS)
