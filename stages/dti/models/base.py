@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,7 +139,13 @@ class SingleModel(Model):
 
 
 class ClassicalModel(SingleModel):
-    """A model that is fitted without a trainer."""
+    """A model that is fitted without a trainer.
+
+    Attributes:
+        weighs_pairs: whether its loss counts pairs by their weights.
+    """
+
+    weighs_pairs: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod

@@ -18,13 +18,13 @@ from stages.dti.chemistry.sequences import clean_sequence
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import InvalidInputError
-from stages.dti.features.rows import one_row
 from stages.dti.features.store import DrugFeatures, TargetFeatures
 from stages.dti.models.base import Encoding
 from stages.dti.models.registry import reads_descriptors
 from stages.dti.prediction.folder import ModelFolder
-from stages.dti.prediction.inputs import featurized_drugs, ready_targets
+from stages.dti.prediction.inputs import featurized_drugs, prepare_targets
 from stages.dti.prediction.known_targets import KnownTargets
+from stages.dti.prediction.rows import one_row
 from stages.dti.prediction.types import Target
 
 
@@ -119,35 +119,39 @@ class Encoder:
             One per key; in the place of a drug that cannot be encoded, the reason.
         """
         content = self._content
-        ready = featurized_drugs(
+        prepared = featurized_drugs(
             keys, content.features, with_descriptors=reads_descriptors(content.config)
         )
-        encodings = content.model.encode_drugs(ready.features, content.scalers)
-        similarity = nearest_tanimoto(ready.features.fingerprints, content.reference.fingerprints)
+        encodings = content.model.encode_drugs(prepared.features, content.scalers)
+        similarity = nearest_tanimoto(
+            prepared.features.fingerprints, content.reference.fingerprints
+        )
         made = [
-            EncodedDrug(text, one_row(ready.features, row), encodings[row], float(similarity[row]))
-            for row, text in enumerate(ready.texts)
+            EncodedDrug(
+                text, one_row(prepared.features, row), encodings[row], float(similarity[row])
+            )
+            for row, text in enumerate(prepared.texts)
         ]
         return [
             made[row] if row >= 0 else str(reason)
-            for row, reason in zip(ready.rows, ready.reasons, strict=True)
+            for row, reason in zip(prepared.rows, prepared.reasons, strict=True)
         ]
 
     def targets(self, keys: Sequence[str | InvalidInputError]) -> list[EncodedTarget | str]:
         """Encode each different target once; likewise."""
         content = self._content
-        ready = ready_targets(keys, content.features)
-        encodings = content.model.encode_targets(ready.features, content.scalers)
-        similarity = self.sequence_reference.nearest(ready.texts)
+        prepared = prepare_targets(keys, content.features)
+        encodings = content.model.encode_targets(prepared.features, content.scalers)
+        similarity = self.sequence_reference.nearest(prepared.texts)
         made = [
             EncodedTarget(
-                text, one_row(ready.features, row), encodings[row], float(similarity[row])
+                text, one_row(prepared.features, row), encodings[row], float(similarity[row])
             )
-            for row, text in enumerate(ready.texts)
+            for row, text in enumerate(prepared.texts)
         ]
         return [
             made[row] if row >= 0 else str(reason)
-            for row, reason in zip(ready.rows, ready.reasons, strict=True)
+            for row, reason in zip(prepared.rows, prepared.reasons, strict=True)
         ]
 
     @cached_property

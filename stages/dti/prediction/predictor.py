@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from stages.dti.chemistry.fingerprints import nearest_tanimoto
 from stages.dti.errors import InvalidInputError, ModelError
-from stages.dti.features.rows import join
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.models.base import Encodings, Precision
 from stages.dti.models.registry import reads_descriptors
@@ -24,10 +23,11 @@ from stages.dti.prediction.description import read_description
 from stages.dti.prediction.encoding import CanonicalKeys, EncodedDrug, EncodedTarget, Encoder
 from stages.dti.prediction.featurized_pairs import FeaturizedPairs, Outputs, ReferenceFacts
 from stages.dti.prediction.folder import ModelFolder
-from stages.dti.prediction.inputs import Ready, each_once, ready_drugs, ready_targets
+from stages.dti.prediction.inputs import PreparedInputs, each_once, prepare_drugs, prepare_targets
 from stages.dti.prediction.known_targets import KnownTargets
 from stages.dti.prediction.matrix import ScoreMatrix, score_matrix
 from stages.dti.prediction.ranking import best_rows
+from stages.dti.prediction.rows import join
 from stages.dti.prediction.types import ModelInfo, Pair, Prediction, Ranked, Target
 
 _TARGETS_AT_ONCE = 8
@@ -103,8 +103,8 @@ class Predictor:
     @classmethod
     def load_with_library(
         cls, folder: str | Path, smiles: Sequence[str]
-    ) -> tuple[Predictor, Ready[DrugFeatures]]:
-        """Load a model folder and make a library ready for it, as ``ready_drugs`` does.
+    ) -> tuple[Predictor, PreparedInputs[DrugFeatures]]:
+        """Load a model folder and make a library ready for it, as ``prepare_drugs`` does.
 
         In a process that has just started both take a second or more, the one to import torch,
         the other to standardise thousands of drugs: so both are done at once.
@@ -115,9 +115,9 @@ class Predictor:
         # A process that has threads, as torch starts them, must not be forked.
         if len(smiles) > _BESIDE_LOADING or "torch" in sys.modules:
             predictor = cls.load(folder)
-            return predictor, predictor.ready_drugs(smiles, processes=None)
+            return predictor, predictor.prepare_drugs(smiles, processes=None)
         with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as process:
-            library = process.submit(_ready_drugs_of, folder, smiles)
+            library = process.submit(_prepare_drugs_in, folder, smiles)
             return cls.load(folder), library.result()
 
     def predict(self, pairs: Sequence[Pair]) -> list[Prediction]:
@@ -209,18 +209,18 @@ class Predictor:
         return answers
 
     def featurize(self, pairs: Sequence[Pair], *, for_all: bool = True) -> FeaturizedPairs:
-        """Standardise and featurise each unique drug and target of ``pairs`` once.
+        """Standardise and featurize each unique drug and target of ``pairs`` once.
 
         Args:
             for_all: make what any model may read; else only what this one does.
         """
-        drugs = ready_drugs(
+        drugs = prepare_drugs(
             [pair.smiles for pair in pairs],
             self.content.standardise,
             self.content.features,
             with_descriptors=for_all or reads_descriptors(self.content.config),
         )
-        targets = self.ready_targets([Target(pair.sequence, pair.target_id) for pair in pairs])
+        targets = self.prepare_targets([Target(pair.sequence, pair.target_id) for pair in pairs])
         problems = zip(drugs.reasons, targets.reasons, strict=True)
         valid = (drugs.rows >= 0) & (targets.rows >= 0)
         return FeaturizedPairs(
@@ -235,16 +235,16 @@ class Predictor:
             standardise=self.content.standardise,
         )
 
-    def ready_drugs(
+    def prepare_drugs(
         self, smiles: Sequence[str], *, processes: int | None = 1
-    ) -> Ready[DrugFeatures]:
+    ) -> PreparedInputs[DrugFeatures]:
         """Standardise each different drug once and compute what the model reads of it.
 
         Args:
             processes: how many share the work; ``None``: all available. The result is the same.
         """
         content = self.content
-        return ready_drugs(
+        return prepare_drugs(
             smiles,
             content.standardise,
             content.features,
@@ -252,9 +252,9 @@ class Predictor:
             processes=processes,
         )
 
-    def ready_targets(self, targets: Sequence[Target]) -> Ready[TargetFeatures]:
-        """Find the sequence of each target and featurise each different one once."""
-        return ready_targets(each_once(targets, self.keys.target), self.content.features)
+    def prepare_targets(self, targets: Sequence[Target]) -> PreparedInputs[TargetFeatures]:
+        """Find the sequence of each target and featurize each different one once."""
+        return prepare_targets(each_once(targets, self.keys.target), self.content.features)
 
     def matrix(
         self,
@@ -267,12 +267,12 @@ class Predictor:
         For screening: scores differ from those of ``predict`` by rounding.
         """
         return score_matrix(
-            self.content, self.ready_drugs(drugs), self.ready_targets(targets), precision
+            self.content, self.prepare_drugs(drugs), self.prepare_targets(targets), precision
         )
 
     def rank(
         self,
-        library: Sequence[str] | Ready[DrugFeatures],
+        library: Sequence[str] | PreparedInputs[DrugFeatures],
         target: Target,
         top_k: int,
         precision: Precision = "bf16",
@@ -283,13 +283,13 @@ class Predictor:
         scores stand in the order of their SMILES, and each different drug stands there once.
 
         Args:
-            library: SMILES; or what ``ready_drugs`` made of them, to rank it for many targets.
+            library: SMILES; or what ``prepare_drugs`` made of them, to rank it for many targets.
 
         Raises:
             InvalidInputError: the target cannot be scored.
         """
-        drugs = library if isinstance(library, Ready) else self.ready_drugs(library)
-        ready = self.ready_targets([target])
+        drugs = library if isinstance(library, PreparedInputs) else self.prepare_drugs(library)
+        ready = self.prepare_targets([target])
         if ready.reasons[0] is not None:
             raise InvalidInputError(ready.reasons[0])
         top = best_rows(self.content, drugs, ready, top_k, precision)
@@ -313,21 +313,21 @@ class Predictor:
         """Return score, calibrated probability and, of an ensemble, spread of each valid pair.
 
         Raises:
-            ModelError: the pairs were featurised with other parameters than this model's, or for
+            ModelError: the pairs were featurized with other parameters than this model's, or for
                 a model that reads less.
         """
         same = (self.content.features, self.content.standardise)
         if (pairs.features, pairs.standardise) != same:
             raise ModelError(
-                f"the pairs were featurised with {pairs.features} and {pairs.standardise}, but "
+                f"the pairs were featurized with {pairs.features} and {pairs.standardise}, but "
                 f"model {self.info.name} was trained with {same[0]} and {same[1]}; "
-                "featurise them with this model's Predictor"
+                "featurize them with this model's Predictor"
             )
         content = self.content
         if reads_descriptors(content.config) and not pairs.drugs.descriptors.shape[1]:
             raise ModelError(
-                f"the pairs were featurised without the descriptors that model {self.info.name} "
-                "reads; featurise them for all models"
+                f"the pairs were featurized without the descriptors that model {self.info.name} "
+                "reads; featurize them for all models"
             )
         if not len(pairs.drug_index):
             return Outputs(np.empty(0), np.empty(0), None)
@@ -397,10 +397,10 @@ def _blocks(sequences: Sequence[str | InvalidInputError]) -> Iterable[list[int]]
     return blocks.values()
 
 
-def _ready_drugs_of(folder: str | Path, smiles: Sequence[str]) -> Ready[DrugFeatures]:
-    """Return what the ``ready_drugs`` of the model in ``folder`` would."""
+def _prepare_drugs_in(folder: str | Path, smiles: Sequence[str]) -> PreparedInputs[DrugFeatures]:
+    """Return what the ``prepare_drugs`` of the model in ``folder`` would."""
     model = read_description(folder)
-    return ready_drugs(
+    return prepare_drugs(
         smiles,
         model.standardise,
         model.features,

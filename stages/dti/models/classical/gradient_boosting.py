@@ -50,6 +50,7 @@ class GradientBoosting(ClassicalModel):
         train_set = lightgbm.Dataset(
             _Rows(matrix),
             label=train.labels,
+            weight=train.weights,
             params=parameters,
             feature_name=matrix.names(),
             free_raw_data=True,

@@ -20,7 +20,7 @@ from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFea
 from stages.dti.models.base import Encodings, Precision, SingleModel
 from stages.dti.models.drugban.encoders import Widths
 from stages.dti.models.drugban.interaction import Joiner
-from stages.dti.models.drugban.matrix import score_matrix
+from stages.dti.models.drugban.matrix import network_scores
 from stages.dti.models.drugban.network import DrugBANNetwork
 
 WEIGHTS = "weights.safetensors"
@@ -125,7 +125,7 @@ class DrugBAN(SingleModel):
         precision: Precision,
     ) -> NDArray[np.float32]:
         """Return the scores of all pairs, float32 ``(drugs, targets)``; see ``matrix.py``."""
-        return score_matrix(self.network, drugs, targets, scalers, precision)
+        return network_scores(self.network, drugs, targets, scalers, precision)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, and in their header what the encoders read."""
