@@ -16,7 +16,6 @@ import torch
 from stages.dti.config.base import build
 from stages.dti.config.model import AnyModel, EnsembleConfig, ModelConfig
 from stages.dti.errors import InvalidInputError
-from stages.dti.features.rows import join, one_row
 from stages.dti.models.base import Model
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
@@ -25,6 +24,7 @@ from stages.dti.paths import PROMOTED, ROOT, SAMPLE
 from stages.dti.prediction import predictor as predictor_module
 from stages.dti.prediction.encoding import EncodedDrug, EncodedTarget
 from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.rows import join, one_row
 from stages.dti.prediction.types import Pair, Target
 from tests.support.drugban_sizes import drugban_of
 from tests.support.screened_model import write_promoted
