@@ -59,7 +59,7 @@ def exact(inputs: Path) -> pd.DataFrame:
     predictor = Predictor.load(inputs / PROMOTED)
     targets = predictor.content.reference.targets
     tops = []
-    drugs = predictor.ready_drugs(pd.read_csv(inputs / "library.csv")["smiles"].tolist()).texts
+    drugs = predictor.prepare_drugs(pd.read_csv(inputs / "library.csv")["smiles"].tolist()).texts
     for target_id in targets.loc[targets["in_train"], "target_id"]:
         answers = predictor.predict([Pair(smiles, target_id=target_id) for smiles in drugs])
         table = pd.DataFrame(
@@ -163,7 +163,7 @@ def test_the_stage_ranks_equal_drugs_by_their_smiles(
 ) -> None:
     predictor = Predictor.load(equal_inputs / PROMOTED)
     library = pd.read_csv(equal_inputs / "library.csv")["smiles"].tolist()
-    first = sorted(predictor.ready_drugs(library).texts)[:TOP_K]
+    first = sorted(predictor.prepare_drugs(library).texts)[:TOP_K]
     ranking = pd.read_parquet(equal_outputs / SCREENING / "ranking.parquet")
     for _, table in ranking.groupby("target_id"):
         assert table["smiles"].tolist() == first
