@@ -163,7 +163,7 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
         },
     )
     splits = interactions[["drug_key", "target_key"]].copy()
-    splits["split"] = make_split(interactions, drugs, targets, SPLIT)
+    splits[["split", "fold"]] = make_split(interactions, drugs, targets, SPLIT)
     write_json(root / LEAKAGE, leakage_report(splits, interactions, drugs, targets, SPLIT))
     write_json(
         root / FEATURIZE_METRICS,
