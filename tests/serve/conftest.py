@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from service_process import Service, running
 
 from stages.dti.artifacts.export import EXPORTED
 from stages.dti.artifacts.model_files import seal_export
@@ -31,6 +30,7 @@ from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets
 from tests.support.drugban_sizes import drugban_of
+from tests.support.service_process import Service, running
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from stages.dti.uncertainty.conformal import coverage_report
 from tests.support.prepared_tables import write_features
-from tests.support.tracking_section import tracking_at
+from tests.support.tracking_section import tracking_at, write_empty_store
 from tests.support.written_files import files_below
 
 PARAMS = OmegaConf.to_container(compose(["dataset=sample", "split=random", "environment=dev"]))
@@ -120,7 +120,7 @@ def fit(root: Path, name: str, folder: Path) -> None:
 
 
 def evaluate(root: Path) -> None:
-    """Write what the evaluate stage writes, without its pictures."""
+    """Write what the evaluate stage writes, without its figures."""
     test = read_test_pairs(Paths(inputs=root, outputs=root))
     models = load_models(Paths(inputs=root, outputs=root))
     nearness, outputs = score(models, test)
@@ -187,14 +187,13 @@ def write_pipeline(root: Path) -> None:
 class Repository:
     """A copy of the pipeline with a registry of its own."""
 
-    def __init__(self, root: Path, empty_store: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self._empty_store = empty_store
         self.new_registry()
 
     def new_registry(self) -> None:
         """Put an empty registry in the place of the present one."""
-        shutil.copyfile(self._empty_store, self.root / "mlflow.db")
+        write_empty_store(self.root / "mlflow.db")
 
     @property
     def tracking(self) -> TrackingConfig:

@@ -65,6 +65,12 @@ def write_promoted(root: Path, name: str = "logistic_regression") -> None:
     ).save(root / PROMOTED)
 
 
+def write_inputs(root: Path) -> None:
+    """Write all that the stage reads: the promoted model and the library."""
+    write_promoted(root)
+    write_library(root)
+
+
 def write_library(root: Path, drugs: int = 60) -> pd.DataFrame:
     """Write drugs of the sample, two that are none, and a salt of the first in another chunk."""
     table = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=drugs)

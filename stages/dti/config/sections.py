@@ -7,7 +7,6 @@ from pydantic import Field
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.base import Section
-from stages.dti.config.benchmark import BenchmarkConfig
 from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
@@ -34,7 +33,6 @@ class Configuration(Section):
     acquire: AcquireConfig
     adaptation: AdaptationConfig
     baselines: BaselinesConfig
-    benchmark: BenchmarkConfig
     calibration: CalibrationConfig
     dataset: DatasetConfig
     environment: EnvironmentConfig

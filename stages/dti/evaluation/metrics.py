@@ -252,25 +252,30 @@ def counts(labels: NDArray[np.bool_]) -> dict[str, Any]:
     return {"n": len(labels), "prevalence": prevalence}
 
 
-def evaluate_scores(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    probabilities: ArrayLike,
-    threshold: float,
-    config: EvaluateConfig,
-) -> dict[str, Any]:
-    """Return ``n``, ``prevalence``, ``threshold`` and every metric of one model with its interval.
+def interval_text(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    between: str = " to ",
+    form: str = ".3f",
+) -> str:
+    """Return ``0.853 (0.821 to 0.884)``, a value without interval alone, ``undefined`` for none.
 
-    The interval is the percentile bootstrap's (``bootstrap.resamples``), except that the resampled
-    calibration errors are shifted by their bias first. Numbers are rounded to 6 decimals.
-
-    Raises:
-        DataError: there are no pairs.
+    Args:
+        between: what stands between the bounds.
+        form: of each number, a format specification.
     """
-    output = ModelOutput(
-        np.asarray(scores, dtype=np.float64), np.asarray(probabilities, dtype=np.float64), threshold
-    )
-    return Comparison(labels, {"model": output}, config).table("model")
+    if value is None:
+        return "undefined"
+    if low is None or high is None:
+        return f"{value:{form}}"
+    return f"{value:{form}} ({bounds_text(low, high, between=between, form=form)})"
+
+
+def bounds_text(low: float, high: float, *, between: str = " to ", form: str = ".3f") -> str:
+    """Return ``0.821 to 0.884``; arguments as ``interval_text`` takes them."""
+    return f"{low:{form}}{between}{high:{form}}"
 
 
 def calibration_bin(probabilities: Floats, bins: int) -> NDArray[np.int64]:

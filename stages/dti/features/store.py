@@ -19,7 +19,7 @@ from stages.dti.errors import ModelError
 from stages.dti.files import write_json
 
 FEATURE_VERSION = 2
-"""Raised whenever a featuriser's output changes; a model refuses features of another version."""
+"""Raised whenever a featurizer's output changes; a model refuses features of another version."""
 
 ATOM_DIM = 74
 """Width of the atom features (``features/drugs.py`` names each column)."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.errors import ConfigError, nearest
-from stages.dti.evaluation.metrics import RANKING, TITLES
+from stages.dti.evaluation.metrics import RANKING, TITLES, interval_text
 
 LABELS = {metric: TITLES[metric] for metric in RANKING}
 
@@ -141,9 +141,7 @@ def number(value: float | None) -> str:
 
 def with_interval(entry: Mapping[str, Any]) -> str:
     """Return ``0.853 (0.821 to 0.884)``, or the value alone where there is no interval."""
-    if entry["low"] is None:
-        return number(entry["value"])
-    return f"{number(entry['value'])} ({number(entry['low'])} to {number(entry['high'])})"
+    return interval_text(entry["value"], entry["low"], entry["high"])
 
 
 def _floor(value: float | None, promote: PromoteConfig) -> Check:

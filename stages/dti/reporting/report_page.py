@@ -10,17 +10,16 @@ import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from stages.dti.evaluation.metrics import LOWER_IS_BETTER, TITLES
+from stages.dti.evaluation.metrics import LOWER_IS_BETTER, TITLES, bounds_text
 from stages.dti.reporting.charts import (
     Interval,
     IntervalChart,
     histogram,
     interval_chart,
-    interval_text,
     line_chart,
 )
 from stages.dti.reporting.documents import Document
-from stages.dti.reporting.html import picture, render, words
+from stages.dti.reporting.html import embedded, interval, render, words
 from stages.dti.reporting.results import Results
 from stages.dti.reporting.trust import coverage_rows, robustness_groups, warning_charts
 
@@ -32,16 +31,16 @@ CURVES = {
 }
 """Titles of the learning curves, in the order in which they are shown; others follow."""
 
-PICTURES = {
+FIGURES = {
     "roc": "ROC",
     "precision_recall": "Precision and recall",
     "reliability": "Reliability",
     "confusion": "Confusion",
 }
-"""Titles of the pictures, likewise."""
+"""Titles of the figures, likewise."""
 
-STRATA_PICTURE = "strata"
-"""The picture that stands beside the strata, not among the others."""
+STRATA_FIGURE = "strata"
+"""The figure that stands beside the strata, not among the others."""
 
 CONTENTS = (
     ("summary", "Summary"),
@@ -64,7 +63,7 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
         title: its heading.
         confidence: of the intervals, such as 0.95.
     """
-    drawn = {path.stem: picture(path) for path in sorted(figures.glob("*.png"))}
+    drawn = {path.stem: embedded(path) for path in sorted(figures.glob("*.png"))}
     metric = results.decision["metric"]
     strongest = results.decision["strongest_baseline"]
     return render(
@@ -86,12 +85,10 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
         outside=_share(results.applicability["outside"]),
         fits=_fits(results.training),
         curves=_curve_figures(results),
-        pictures=[
-            (title, drawn[name])
-            for name, title in _titles(drawn, PICTURES)
-            if name != STRATA_PICTURE
+        figures=[
+            (title, drawn[name]) for name, title in _titles(drawn, FIGURES) if name != STRATA_FIGURE
         ],
-        strata_picture=drawn.get(STRATA_PICTURE),
+        strata_figure=drawn.get(STRATA_FIGURE),
         similarity=_similarity_figures(results.leakage["nearest_train_similarity"]),
         rejections=_shares(results.prepare["rejected_by_reason"]),
         suites=_suites(results.validation),
@@ -100,7 +97,7 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
 
 
 def _share(entry: Document) -> str:
-    return interval_text(entry["value"], entry["low"], entry["high"])
+    return interval(entry["value"], entry["low"], entry["high"])
 
 
 def _titles(present: Iterable[str], known: dict[str, str]) -> list[tuple[str, str]]:
@@ -172,7 +169,7 @@ def _metrics_table(metrics: Document) -> dict[str, Any]:
         cells = [
             {
                 "value": entry["value"],
-                "interval": _bounds_text(entry),
+                "interval": _bounds(entry),
                 "best": best is not None and entry["value"] == best,
                 "reason": entry.get("reason", ""),
             }
@@ -183,10 +180,10 @@ def _metrics_table(metrics: Document) -> dict[str, Any]:
     return {"models": list(models), "rows": rows, "thresholds": thresholds}
 
 
-def _bounds_text(entry: Document) -> str:
+def _bounds(entry: Document) -> str:
     if entry["low"] is None or entry["high"] is None:
         return ""
-    return f"{entry['low']:.3f}–{entry['high']:.3f}"
+    return bounds_text(entry["low"], entry["high"], between="–")
 
 
 def _strata_charts(

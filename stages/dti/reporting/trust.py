@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from stages.dti.evaluation.robustness import BROKEN, FALLS, HOLDS, NO_EFFECT, UNCHANGED
-from stages.dti.reporting.charts import Interval, IntervalChart, interval_chart, interval_text
+from stages.dti.reporting.charts import Interval, IntervalChart, interval_chart
 from stages.dti.reporting.documents import Document
-from stages.dti.reporting.html import words
+from stages.dti.reporting.html import interval, words
 
 CHANCE = 0.5
 
@@ -114,4 +114,4 @@ def robustness_groups(robustness: Document) -> list[dict[str, Any]]:
 
 
 def _text(entry: Document) -> str:
-    return interval_text(entry["value"], entry["low"], entry["high"])
+    return interval(entry["value"], entry["low"], entry["high"])

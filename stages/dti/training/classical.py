@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages.dti.config.model import AnyModel, BaseRateConfig, NearestNeighbourConfig
+from stages.dti.config.model import AnyModel
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Model
@@ -21,7 +21,7 @@ def fit_classical(
     found = classical_class(config.name)
     if found is None:
         raise ConfigError(f"{config.name} is no classical model, so it cannot be a baseline")
-    if train.weights is not None and isinstance(config, BaseRateConfig | NearestNeighbourConfig):
+    if train.weights is not None and not found.weighs_pairs:
         raise ConfigError(
             f"model {config.name} cannot weight pairs; use trainer.class_weight=none, or another "
             "model"

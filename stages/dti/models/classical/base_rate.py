@@ -20,6 +20,8 @@ WEIGHTS = "base_rate.json"
 class BaseRate(ClassicalModel):
     """Scores every pair with the same number."""
 
+    weighs_pairs = False
+
     def __init__(self, pairs: int, positives: int) -> None:
         self._pairs = pairs
         self._positives = positives

@@ -56,6 +56,8 @@ class TrainPairs:
 class NearestNeighbour(ClassicalModel):
     """Holds train; all work is done when scoring."""
 
+    weighs_pairs = False
+
     def __init__(self, config: NearestNeighbourConfig, train: TrainPairs) -> None:
         self._config = config
         self._train = train
