@@ -66,7 +66,7 @@ def run(
                 folder = finish(fitted, config, data, train, standardise)
                 (temporary / name).mkdir()
                 folder.save(temporary / name)
-                tracked.log_metrics(folder.validation_metrics)
+                tracked.log_metrics(folder.validation_metrics.plain())
                 tracked.set_model(temporary / name)
 
 

@@ -29,12 +29,13 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from stages.dti.artifacts.training import Training
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainConfig, TrainerConfig
-from stages.dti.files import remove_folder, write_folder, write_json
+from stages.dti.files import remove_folder, write_folder
 from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.paths import (
     CANDIDATE,
@@ -104,20 +105,20 @@ def run(
         folder = finish(fitted, config, data, train, standardise)
         with write_folder(paths.write(CANDIDATE)) as temporary:
             folder.save(temporary)
-        summary = {
-            "model": config.name,
-            **curves.summary(),
-            **folder.validation_metrics,
-            **({} if domain is None else {"adaptation": curves.own.adaptation(len(domain.pairs))}),
-        }
-        write_json(paths.write(TRAINING_METRICS), summary)
+        validated = folder.validation_metrics
+        summary = Training(model=config.name, **validated.given(), **curves.summary())
+        if domain is not None:
+            adapted = curves.own.adaptation(len(domain.pairs))
+            summary = summary.model_copy(update={"adaptation": adapted})
+        summary.write(paths.write(TRAINING_METRICS))
         logger.info(
             "%s: validation AUROC %s on %d pairs",
             config.name,
-            *(folder.validation_metrics[name] for name in ("val_auroc", "val_pairs")),
+            validated.val_auroc,
+            validated.val_pairs,
         )
         curves.save(paths.write(TRAINING_CURVES))
-        tracked.log_metrics(summary)
+        tracked.log_metrics(summary.plain())
         tracked.set_model(paths.write(CANDIDATE))
     remove_folder(checkpoint)
 

@@ -30,6 +30,7 @@ from stages.dti.prediction.types import Pair
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets
+from tests.support.artifacts import VALIDATED
 from tests.support.drugban_sizes import drugban_of
 
 
@@ -117,7 +118,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=0,
         dataset="sample",
         data_sha256={},
-        validation_metrics={},
+        validation_metrics=VALIDATED,
     ).save(folder)
     add_promotion(folder)
     return folder

@@ -23,7 +23,7 @@ def parts(kind: str, adapt_fraction: float) -> np.ndarray:
 
 def report(split: np.ndarray, kind: str, adapt_fraction: float) -> dict[str, Any]:
     splits = sample().interactions[["drug_key", "target_key"]].assign(split=split)
-    return leakage_report(splits, *sample(), config(kind, adapt_fraction=adapt_fraction))
+    return leakage_report(splits, *sample(), config(kind, adapt_fraction=adapt_fraction)).plain()
 
 
 @pytest.mark.parametrize("kind", ADAPTABLE)

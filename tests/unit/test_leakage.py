@@ -33,7 +33,7 @@ PROPANOL, PYRIDINE = "CCCO", "c1ccncc1"
 
 def report(whole: Tables, parts: list[str] | np.ndarray, settings: SplitConfig) -> dict:
     splits = whole.interactions[["drug_key", "target_key"]].assign(split=list(parts))
-    return leakage_report(splits, *whole, settings)
+    return leakage_report(splits, *whole, settings).plain()
 
 
 @cache

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from stages.dti.artifacts.decision import Decision
+from stages.dti.artifacts.evaluation import Strata, Stratum
+from stages.dti.artifacts.leakage import Leakage
+from stages.dti.artifacts.metrics import Coverage, Metrics
+from stages.dti.artifacts.prepare import PrepareMetrics
+from stages.dti.artifacts.training import Steps, Training
+from stages.dti.artifacts.validation import ValidationMetrics
 from stages.dti.config.dataset import DatasetConfig, LabelRule
-from stages.dti.evaluation.metrics import TITLES
-from stages.dti.lifecycle.gates import LABELS, Decision, number, with_interval
+from stages.dti.evaluation.metrics import RANKING, TITLES
+from stages.dti.lifecycle.gates import LABELS, number, with_interval
 from stages.dti.prediction.folder import ModelFolder
 
 PARTS = ("train", "val", "test", "adapt", "unused")
@@ -26,20 +33,19 @@ class Measured:
     Attributes:
         model: the exported model.
         dataset: where the pairs come from.
-        prepare, leakage, validation, training, metrics, strata: the reports of these names, as
-            JSON objects.
+        prepare, leakage, validation, training, metrics, strata: the reports of these names.
         confidence: of the intervals in the reports.
         decision: of the gate, which it passed.
     """
 
     model: ModelFolder
     dataset: DatasetConfig
-    prepare: Mapping[str, Any]
-    leakage: Mapping[str, Any]
-    validation: Mapping[str, Any]
-    training: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    strata: Mapping[str, Any]
+    prepare: PrepareMetrics
+    leakage: Leakage
+    validation: ValidationMetrics
+    training: Training
+    metrics: Metrics
+    strata: Strata
     confidence: float
     decision: Decision
 
@@ -88,20 +94,20 @@ def _data(measured: Measured) -> str:
         for name, source in measured.dataset.sources.items()
     ]
     rejected = ", ".join(
-        f"{reason} {count:,}" for reason, count in sorted(prepare["rejected_by_reason"].items())
+        f"{reason} {count:,}" for reason, count in sorted(prepare.rejected_by_reason.items())
     )
     return "\n\n".join(
         [
             f"## Data: {', '.join(measured.dataset.sources)}",
             _table(("Source", "Licence", "Home page", "Label"), rows),
-            f"{prepare['rows_read']:,} rows were read; {prepare['rows_merged']:,} were merged as "
-            f"repeats of a pair and {prepare['rows_rejected']:,} refused"
+            f"{prepare.rows_read:,} rows were read; {prepare.rows_merged:,} were merged as "
+            f"repeats of a pair and {prepare.rows_rejected:,} refused"
             + (f" ({rejected})" if rejected else "")
-            + f". That leaves {prepare['pairs']:,} pairs of {prepare['drugs']:,} drugs and "
-            f"{prepare['targets']:,} targets, {prepare['positives']:,} of them interacting "
-            f"({prepare['prevalence']:.1%}). Quality score of the raw tables: "
-            f"{validation['quality_score']:g} of 100, {validation['checks_passed']} of "
-            f"{validation['checks_total']} checks passed.",
+            + f". That leaves {prepare.pairs:,} pairs of {prepare.drugs:,} drugs and "
+            f"{prepare.targets:,} targets, {prepare.positives:,} of them interacting "
+            f"({prepare.prevalence:.1%}). Quality score of the raw tables: "
+            f"{validation.quality_score:g} of 100, {validation.checks_passed} of "
+            f"{validation.checks_total} checks passed.",
         ]
     )
 
@@ -123,25 +129,27 @@ def _label_rule(rule: LabelRule) -> str:
 def _split(measured: Measured) -> str:
     leakage = measured.leakage
     parts = [
-        (part, *(f"{counts[key]:,}" for key in ("pairs", "drugs", "targets", "positives")))
-        for part, counts in ((part, leakage["parts"].get(part)) for part in PARTS)
-        if counts and counts["pairs"]
+        (
+            part,
+            *(f"{n:,}" for n in (counts.pairs, counts.drugs, counts.targets, counts.positives)),
+        )
+        for part, counts in ((part, leakage.parts.get(part)) for part in PARTS)
+        if counts and counts.pairs
     ]
-    test = leakage["test_pairs"]
-    shared = leakage["overlap"]["test_train"]
-    similarity = leakage["nearest_train_similarity"]
-    medians = [_number(similarity[kind]["quantiles"]["median"]) for kind in ("drug", "target")]
+    test = leakage.test_pairs
+    shared = leakage.overlap["test_train"]
+    drug, target = leakage.nearest_train_similarity.drug, leakage.nearest_train_similarity.target
     return "\n\n".join(
         [
-            f"## Split: {leakage['kind']}, seed {leakage['seed']}",
+            f"## Split: {leakage.kind}, seed {leakage.seed}",
             _table(("Part", "Pairs", "Drugs", "Targets", "Interacting"), parts),
-            f"Test shares {shared['pairs']:,} pairs, {shared['drugs']:,} drugs and "
-            f"{shared['targets']:,} targets with train. Of the test pairs "
-            f"{_percent(test['drug_seen_fraction'])} have a drug that stands in train, "
-            f"{_percent(test['target_seen_fraction'])} such a target, and "
-            f"{_percent(test['neither_seen_fraction'])} neither. Median similarity of a test pair "
-            f"to train: drug {medians[0]} ({similarity['drug']['measure']}), target {medians[1]} "
-            f"({similarity['target']['measure']}).",
+            f"Test shares {shared.pairs:,} pairs, {shared.drugs:,} drugs and "
+            f"{shared.targets:,} targets with train. Of the test pairs "
+            f"{_percent(test.drug_seen_fraction)} have a drug that stands in train, "
+            f"{_percent(test.target_seen_fraction)} such a target, and "
+            f"{_percent(test.neither_seen_fraction)} neither. Median similarity of a test pair "
+            f"to train: drug {_number(drug.quantiles.median)} ({drug.measure}), target "
+            f"{_number(target.quantiles.median)} ({target.measure}).",
         ]
     )
 
@@ -156,23 +164,26 @@ def _training(measured: Measured) -> str:
         f"Model {model.config.name}{f' ({config})' if config else ''}; seed {model.seed}; "
         f"{_steps(training)}. Feature version {model.feature_version}. Calibration "
         f"({model.calibration.method}) and threshold ({model.threshold:.4f} on the probability, "
-        f"for the best {model.threshold_metric}) were chosen on {training['val_pairs']:,} "
-        f"validation pairs, where AUROC was {number(training['val_auroc'])} and AUPRC "
-        f"{number(training['val_auprc'])}."
+        f"for the best {model.threshold_metric}) were chosen on {training.val_pairs:,} "
+        f"validation pairs, where AUROC was {number(training.val_auroc)} and AUPRC "
+        f"{number(training.val_auprc)}."
     )
 
 
-def _steps(training: Mapping[str, Any]) -> str:
-    """Return how long a fit took and which epoch was best; of an ensemble, of every fit."""
-    if "members" in training:
-        return "; ".join(
-            f"{member} {number}: {_steps(fits[number])}"
-            for member, fits in sorted(training["members"].items())
-            for number in sorted(fits, key=int)
-        )
-    if training["best_epoch"] is None:
+def _steps(training: Training) -> str:
+    """Return how long the fit took and which epoch was best; of an ensemble, of every fit."""
+    told = [
+        (f"{member} {number}: ", fit)
+        for member, fits in training.fits.items()
+        for number, fit in fits.items()
+    ]
+    return "; ".join((name if training.members else "") + _fit(fit) for name, fit in told)
+
+
+def _fit(fit: Steps) -> str:
+    if fit.best_epoch is None:
         return "not fitted step by step"
-    return f"{training['epochs']} epochs or rounds, the best one number {training['best_epoch']}"
+    return f"{fit.epochs} epochs or rounds, the best one number {fit.best_epoch}"
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -186,18 +197,18 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def _results(measured: Measured) -> str:
     metrics = measured.metrics
-    candidate = metrics["candidate"]
-    named = {_baseline(name, metrics): table for name, table in metrics["baselines"].items()}
-    tables = {f"**{candidate['model']} (this model)**": candidate, **named}
+    candidate = metrics.candidate
+    named = {_baseline(name, metrics): table for name, table in metrics.baselines.items()}
+    tables = {f"**{candidate.model} (this model)**": candidate, **named}
     rows = [
-        (name, *(with_interval(table[metric]) for metric in TITLES))
+        (name, *(with_interval(table.of(metric)) for metric in TITLES))
         for name, table in tables.items()
     ]
-    test = metrics["test"]
+    test = metrics.test
     lines = [
         "## Results on the test set",
-        f"{test['n']:,} pairs of {test['drugs']:,} drugs and {test['targets']:,} targets, "
-        f"{_percent(test['prevalence'])} interacting; touched once, by `evaluate`. In brackets: "
+        f"{test.n:,} pairs of {test.drugs:,} drugs and {test.targets:,} targets, "
+        f"{_percent(test.prevalence)} interacting; touched once, by `evaluate`. In brackets: "
         f"{measured.confidence:.0%} bootstrap intervals over pairs. Lower is better for the Brier "
         "score and the (expected) calibration error.",
         _table(("Model", *TITLES.values()), rows),
@@ -205,51 +216,48 @@ def _results(measured: Measured) -> str:
     strongest = measured.decision.strongest_baseline
     if strongest is not None:
         label = LABELS[measured.decision.metric]
-        lines.append(f"Strongest baseline by {label}: {strongest['words']}.")
-    lines.append(_prediction_sets(candidate["conformal"]))
+        lines.append(f"Strongest baseline by {label}: {strongest.words}.")
+    lines.append(_prediction_sets(candidate.conformal))
     return "\n\n".join(lines)
 
 
-def _baseline(name: str, metrics: Mapping[str, Any]) -> str:
+def _baseline(name: str, metrics: Metrics) -> str:
     """Return what a baseline is called in the table, with what sets it apart from the others."""
-    if name in metrics["same_as_candidate"]:
+    if name in metrics.same_as_candidate:
         return f"{name} (the same as this model)"
-    pairs = metrics["baselines"][name]["n"]
-    return name if pairs == metrics["test"]["n"] else f"{name} (on {pairs:,} of the pairs)"
+    pairs = metrics.baselines[name].n
+    return name if pairs == metrics.test.n else f"{name} (on {pairs:,} of the pairs)"
 
 
-def _prediction_sets(conformal: Mapping[str, Any]) -> str:
-    shares = [
-        with_interval(conformal[group])
-        for group in ("coverage_interacts", "coverage_no_interaction")
-    ]
+def _prediction_sets(coverage: Coverage) -> str:
     return (
-        f"Prediction sets were to hold the truth for {_percent(conformal['target'])} of the pairs "
-        f"of either class. On the test set they do for {shares[0]} of the interacting pairs and "
-        f"{shares[1]} of the others: {conformal['verdict']}. "
-        f"{_percent(conformal['both_fraction'])} of the sets hold both answers, "
-        f"{_percent(conformal['empty_fraction'])} none."
+        f"Prediction sets were to hold the truth for {_percent(coverage.target)} of the pairs of "
+        "either class. On the test set they do for "
+        f"{with_interval(coverage.coverage_interacts)} of the interacting pairs and "
+        f"{with_interval(coverage.coverage_no_interaction)} of the others: {coverage.verdict}. "
+        f"{_percent(coverage.both_fraction)} of the sets hold both answers, "
+        f"{_percent(coverage.empty_fraction)} none."
     )
 
 
 def _weaknesses(measured: Measured) -> str:
-    strata = [*measured.strata["seen"], *measured.strata["drug_similarity"]]
-    titles = [stratum["name"] for stratum in measured.strata["seen"]] + [
-        f"nearest train drug {stratum['name']}" for stratum in measured.strata["drug_similarity"]
-    ]
+    seen, near = measured.strata.seen, measured.strata.drug_similarity
+    strata: list[Stratum] = [*seen, *near]
+    titles = [stratum.name for stratum in seen]
+    titles += [f"nearest train drug {stratum.name}" for stratum in near]
     rows = [
         (
             title,
-            f"{stratum['n']:,}",
-            _percent(stratum["prevalence"]),
-            *(_stratum_metric(stratum, metric) for metric in LABELS),
+            f"{stratum.n:,}",
+            _percent(stratum.prevalence),
+            *(_stratum_metric(stratum, metric) for metric in RANKING),
         )
         for title, stratum in zip(titles, strata, strict=True)
     ]
     measured_rows = [
-        (stratum["models"]["candidate"]["auroc"]["value"], title)
+        (auroc, title)
         for title, stratum in zip(titles, strata, strict=True)
-        if stratum["models"]["candidate"]["auroc"]["value"] is not None
+        if (auroc := stratum.models["candidate"].auroc.value) is not None
     ]
     lines = [
         "## Where it is good and where it is bad",
@@ -259,18 +267,18 @@ def _weaknesses(measured: Measured) -> str:
         value, title = min(measured_rows)
         lines.append(f"Weakest where measured: {title}, AUROC {value:.3f}.")
     unmeasured = [
-        f"{title} ({stratum['reason']})"
+        f"{title} ({stratum.reason})"
         for title, stratum in zip(titles, strata, strict=True)
-        if "reason" in stratum
+        if stratum.reason is not None
     ]
     if unmeasured:
         lines.append("Not measured, so nothing is claimed: " + "; ".join(unmeasured) + ".")
     return "\n\n".join(lines)
 
 
-def _stratum_metric(stratum: Mapping[str, Any], metric: str) -> str:
-    entry = stratum["models"]["candidate"][metric]
-    return "not measured" if entry["value"] is None else with_interval(entry)
+def _stratum_metric(stratum: Stratum, metric: Literal["auroc", "auprc"]) -> str:
+    measure = stratum.models["candidate"].of(metric)
+    return "not measured" if measure.value is None else with_interval(measure)
 
 
 def _decision(decision: Decision) -> str:
@@ -297,9 +305,9 @@ def _limitations(measured: Measured) -> str:
         "Intervals treat test pairs as independent, though pairs share drugs and targets; the "
         "true uncertainty is larger.",
     ]
-    if measured.leakage["kind"] in ("random", "published"):
+    if measured.leakage.kind in ("random", "published"):
         limits.append(
-            f"The split is {measured.leakage['kind']}: its results say little about drugs or "
+            f"The split is {measured.leakage.kind}: its results say little about drugs or "
             "targets far from train. See the table above, and train with split=cold_pair or "
             "split=cluster to measure that."
         )
@@ -308,7 +316,7 @@ def _limitations(measured: Measured) -> str:
 
 def _provenance(measured: Measured) -> str:
     rows = [
-        ("model", f"`{measured.decision.candidate['model_sha256']}`"),
+        ("model", f"`{measured.decision.candidate.model_sha256}`"),
         *((name, f"`{sha256}`") for name, sha256 in sorted(measured.model.data_sha256.items())),
     ]
     return "## Provenance\n\nSHA-256 of the model's files and of its data:\n\n" + _table(

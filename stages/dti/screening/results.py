@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.dti.artifacts.screening import ScreeningMetrics
 from stages.dti.data.sources.molecule_files import UNREADABLE
 from stages.dti.errors import DataError
 from stages.dti.files import write_file
@@ -50,13 +51,12 @@ class Screening:
     Attributes:
         ranking: columns ``RANKING_COLUMNS``; targets in their order, each from rank 1.
         rejected: columns ``REJECTED_COLUMNS``.
-        metrics: counts. ``targets_uncertain``: for how many targets the margin was too small to
-            tell that no better drug was left out (``ranking.is_certain``).
+        metrics: counts.
     """
 
     ranking: pd.DataFrame
     rejected: pd.DataFrame
-    metrics: dict[str, Any]
+    metrics: ScreeningMetrics
 
     @classmethod
     def of_nothing(cls) -> Self:
@@ -64,7 +64,7 @@ class Screening:
         return cls(
             pd.DataFrame(columns=list(RANKING_COLUMNS)),
             pd.DataFrame(columns=list(REJECTED_COLUMNS)),
-            {"model": None, "pairs": 0, "ranked": 0},
+            ScreeningMetrics(model=None, pairs=0, ranked=0),
         )
 
 
@@ -161,20 +161,20 @@ def rank_exactly(job: Job, gathered: Gathered, top_k: int) -> Screening:
         progress.advance(len(block))
     ranking = pd.concat(tables, ignore_index=True)
     refused = Counter(row["reason"] for row in gathered.rejected)
-    metrics = {
-        "model": job.predictor.info.name,
-        "library_rows": len(job.library),
-        "drugs": gathered.drugs,
-        "drugs_invalid": refused["invalid"],
-        "drugs_duplicate": refused["duplicate"],
-        "targets": len(valid),
-        "targets_invalid": len(job.targets) - len(valid),
-        "targets_uncertain": uncertain,
-        "pairs": gathered.drugs * len(valid),
-        "ranked": len(ranking),
-        "ranked_interacting": int(ranking["interacts"].sum()),
-        "ranked_in_train": int(ranking["pair_seen"].sum()),
-    }
+    metrics = ScreeningMetrics(
+        model=job.predictor.info.name,
+        library_rows=len(job.library),
+        drugs=gathered.drugs,
+        drugs_invalid=refused["invalid"],
+        drugs_duplicate=refused["duplicate"],
+        targets=len(valid),
+        targets_invalid=len(job.targets) - len(valid),
+        targets_uncertain=uncertain,
+        pairs=gathered.drugs * len(valid),
+        ranked=len(ranking),
+        ranked_interacting=int(ranking["interacts"].sum()),
+        ranked_in_train=int(ranking["pair_seen"].sum()),
+    )
     rejected = pd.DataFrame(
         [*gathered.rejected, *_rejected_targets(job)], columns=list(REJECTED_COLUMNS)
     )
