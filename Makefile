@@ -78,8 +78,7 @@ experiments: setup ## Compare the experiments: their figures and the parameters 
 		--drop 'Created|reports/|model\.(drug|target|interaction)\.'
 
 benchmark: setup params ## Measure the engine on this machine into reports/benchmark, about 10 minutes
-	python -m stages.benchmark --config-dir=. --config-name=params hydra.run.dir=. \
-		hydra.output_subdir=null hydra/job_logging=none hydra/hydra_logging=none
+	python -m tests.benchmarks
 
 serve: setup ## Serve models/promoted on http://127.0.0.1:8000
 	python -m serve

@@ -1,16 +1,13 @@
 """The HTTP service for the promoted model: ``python -m serve``.
 
-===============  ==================================================================================
-settings.py      what may be configured, and the environment variables that win
-model_source.py  a folder, or a version fetched from the MLflow registry
-schemas.py       the bodies of requests and answers
-routes.py        the HTTP endpoints and their errors
-app.py           the LitServe server: its processes, from start to graceful stop
-api.py           the LitServe API: what an inference worker does with a batch of requests
-scoring.py       from requests to rows, through the library's Predictor
-golden.py        the predictions that the model must reproduce before it is served
-health.py        what the workers report, and what that makes of the service
-logs.py          logging to stderr
-examples/        request bodies for curl; /docs shows the same ones
-===============  ==================================================================================
+============  =====================================================================================
+settings.py   what may be configured, and the environment variables that win
+server/       the LitServe server: its processes, from start to graceful stop; the way of a request
+inference/    what a worker does: where the model comes from, its golden check, requests to rows
+http/         routes, bodies, errors, what wraps every route, and what the workers report to it
+telemetry/    what the service tells of itself: logs
+examples/     request bodies for curl; /docs shows the same ones
+============  =====================================================================================
+
+Each room imports those below it alone. The HTTP process imports no torch, pandas or RDKit.
 """

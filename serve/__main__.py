@@ -8,10 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from serve.app import PredictionServer
-from serve.logs import configure_logging
-from serve.model_source import model_source
+from serve.http.middleware import middleware
+from serve.inference.api import PredictionAPI
+from serve.inference.source import model_source
+from serve.server.processes import PredictionServer
 from serve.settings import load_settings
+from serve.telemetry.logs import configure_logging
 from stages.dti.errors import DtiError
 from stages.dti.runtime.process import prepare_process
 
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
             logging.getLogger(__name__).info(
                 "serving %s", source.registered or settings.serve.model_path
             )
-            return PredictionServer(settings.serve, source).serve()
+            apis = [PredictionAPI(settings.serve, source)]
+            return PredictionServer(settings.serve, apis, middleware(settings.serve)).serve()
     except DtiError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

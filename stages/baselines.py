@@ -6,7 +6,8 @@ Out:
     ``models/baselines/<name>/``: one model folder per baseline, with calibration and threshold
     chosen on validation, as the candidate has them.
 Sections:
-    ``baselines``, ``train``, ``standardise``; ``tracking`` as a side channel.
+    ``baselines``, ``calibration``, ``reproducibility``, ``standardise``; ``tracking`` as a side
+    channel.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import BaselinesConfig
+from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.files import write_folder
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, Paths
@@ -35,12 +37,13 @@ def run(
     paths: Paths,
     *,
     baselines: BaselinesConfig,
-    train: TrainConfig,
+    calibration: CalibrationConfig,
+    reproducibility: ReproducibilityConfig,
     standardise: StandardiseConfig,
     tracking: TrackingConfig,
 ) -> None:
     """Fit every baseline and write its folder."""
-    data = load_training_data(paths, train.conformal_fraction)
+    data = load_training_data(paths, calibration.conformal_fraction)
     with write_folder(paths.write(BASELINES)) as temporary:
         for number, (name, model) in enumerate(baselines.root.items(), start=1):
             config = model.root
@@ -50,20 +53,26 @@ def run(
                     tracking,
                     "baseline",
                     name,
-                    params={"model": config, "train": train},
+                    params={
+                        "model": config,
+                        "calibration": calibration,
+                        "reproducibility": reproducibility,
+                    },
                     data_hashes=data.data_sha256,
                     tags={"dataset": data.dataset},
                 ) as tracked,
                 tempfile.TemporaryDirectory() as scratch,
             ):
                 context = FitContext(
-                    seed=train.seed,
-                    threads=train.threads,
+                    seed=reproducibility.seed,
+                    threads=reproducibility.threads,
                     workdir=Path(scratch),
                     on_epoch=partial(_log_epoch, tracked),
                 )
                 fitted = fit_classical(config, data.train, data.validation, context)
-                folder = finish(fitted, config, data, train, standardise)
+                folder = finish(
+                    fitted, config, data, calibration, standardise, reproducibility.seed
+                )
                 (temporary / name).mkdir()
                 folder.save(temporary / name)
                 tracked.log_metrics(folder.validation_metrics.plain())

@@ -75,7 +75,7 @@ def build_store(
     """Return the store and the rejected (columns key, kind, reason).
 
     Raises:
-        DataError: no drug, no target, or none of those in train can be featurised.
+        DataError: no drug, no target, or none of those in train can be featurized.
         ModelError: the language model that ``config`` names cannot be loaded.
     """
     config = pin_embedding(config)
@@ -99,7 +99,7 @@ def build_store(
         if not valid:
             first = "; ".join(rejected.loc[rejected["kind"] == kind, "reason"].head(3))
             raise DataError(
-                f"none of the {total} {kind}s in {artefact} can be featurised ({first}); "
+                f"none of the {total} {kind}s in {artefact} can be featurized ({first}); "
                 "check the data set's columns, then run `dvc repro`"
             )
 

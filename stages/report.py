@@ -38,7 +38,7 @@ from stages.dti.paths import (
     SUMMARY,
     Paths,
 )
-from stages.dti.reporting.figures import results_to_draw, save_pictures
+from stages.dti.reporting.figures import results_to_draw, save_figures
 from stages.dti.reporting.report_page import report_page
 from stages.dti.reporting.results import read_results
 from stages.dti.reporting.screening_page import screening_page
@@ -62,7 +62,7 @@ def run(
         results.metrics, results.strata, paths.read(EVALUATION_PLOTS), evaluate.confidence
     )
     with write_folder(paths.write(FIGURES)) as folder:
-        save_pictures(drawn, folder)
+        save_figures(drawn, folder)
     ranking = pd.read_parquet(paths.read(SCREENING) / "ranking.parquet")
     screened = ScreeningMetrics.read(paths.read(SCREENING_METRICS))
     page = report_page(results, paths.write(FIGURES), report.title, evaluate.confidence)

@@ -46,10 +46,10 @@ def run(
         DataError: a check failed or the score is too low, and ``on_failure`` is ``fail``.
     """
     records = read_records(dataset, paths.read(RAW))
-    tables = make_tables(records, dataset, validate, standardise)
+    tables = make_tables(records, dataset, standardise)
     folder = paths.write(VALIDATION)
     with write_folder(folder) as temporary:
-        results = run_checks(tables, all_checks(validate), temporary / "data_docs")
+        results = run_checks(tables, all_checks(validate, standardise), temporary / "data_docs")
         quality = judge(tables, results, validate)
         document(quality, dataset.name).write(temporary / "validation.json")
     metrics(quality).write(paths.write(VALIDATION_METRICS))

@@ -41,7 +41,6 @@ REPORT = Path("reports/report.html")
 PAGES = Path("reports/pages")
 FIGURES = Path("reports/figures")
 SUMMARY = Path("reports/summary")
-BENCHMARK = Path("reports/benchmark")
 SCREENING = Path("reports/screening")
 SCREENING_METRICS = Path("reports/screening_metrics.json")
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from serve.http.schemas import PredictionRow
+from stages.dti.paths import ROOT, SAMPLE
+from tests.support.screened_model import write_promoted
 from tests.support.tiny_repository import TinyRepository
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text()
@@ -44,10 +51,35 @@ def test_the_page_names_only_files_that_exist() -> None:
         assert (root / file).exists(), file
 
 
+def test_the_answer_on_the_page_has_the_fields_of_the_service() -> None:
+    shown = re.search(r"```json\n(.*?), …}\n```", README, re.DOTALL)
+    assert shown
+    assert set(json.loads(shown[1] + "}")) < set(PredictionRow.model_fields)
+
+
 def test_the_page_names_only_make_targets_that_exist() -> None:
     makefile = (Path(__file__).resolve().parents[2] / "Makefile").read_text()
     for target in re.findall(r"\bmake ([a-z]+(?:-[a-z]+)?)", "\n".join(commands())):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_python_runs_as_it_stands(tmp_path: Path) -> None:
+    """Each block by itself, beside a small promoted model."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    write_promoted(tmp_path)
+    (tmp_path / "data/sample").symlink_to(ROOT / SAMPLE)
+    for block in blocks:
+        done = subprocess.run(
+            [sys.executable, "-c", block],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == 20
 
 
 @pytest.mark.slow

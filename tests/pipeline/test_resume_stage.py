@@ -23,8 +23,8 @@ from stages.dti.paths import (
     VALIDATION,
     VALIDATION_METRICS,
 )
-from stages.dti.training.loop import STATE_FILE
-from stages.dti.training.state import load_state
+from stages.dti.training.callbacks import STATE_FILE
+from stages.dti.training.checkpoint_io import SafetensorsIO
 from tests.support.drugban_fits import small
 from tests.support.prepared_tables import write_features, write_tables
 
@@ -50,7 +50,7 @@ if __name__ == "__main__":
 OVERRIDES = [
     "trainer.precision=32-true", "trainer.max_epochs=6", "trainer.patience_epochs=6",
     "trainer.batch_size=16", "trainer.crop_residues=100", "trainer.ema_decay=0.9",
-    "train.threads=1",
+    "reproducibility.threads=1",
 ]  # fmt: skip
 
 
@@ -117,7 +117,8 @@ def test_a_killed_stage_resumes_to_the_same_outputs(script: Path, tmp_path: Path
     assert "resumed" not in finished(start(script, whole))
     kill_after_an_epoch(start(script, killed), killed)
     (file,) = state_files(killed)
-    assert 1 <= load_state(file)["progress"]["epoch"] < 6
+    curve = SafetensorsIO().load_checkpoint(file)["callbacks"]["KeptEpochs"]["curve"]
+    assert 1 <= len(curve) < 6
     assert not (killed / CANDIDATE).exists()
     assert "resumed after epoch" in finished(start(script, killed))
     assert outputs(killed) == outputs(whole)
@@ -129,7 +130,7 @@ def test_a_run_that_differs_does_not_resume(script: Path, tmp_path: Path) -> Non
     root = prepared(tmp_path / "root")
     kill_after_an_epoch(start(script, root), root)
     left = state_files(root)
-    assert "resumed" not in finished(start(script, root, "train.seed=1"))
+    assert "resumed" not in finished(start(script, root, "reproducibility.seed=1"))
     assert state_files(root) == left
 
 

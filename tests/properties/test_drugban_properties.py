@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.dti.benchmarking.parity import randomise_norms
 from stages.dti.features.store import (
     ATOM_DIM,
     RESIDUE_TOKENS,
@@ -20,8 +19,9 @@ from stages.dti.features.store import (
 )
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork, pair_batch
+from tests.reference.equations import reference_logits
+from tests.reference.norms import randomise_norms
 from tests.support.drugban_sizes import drugban_of
-from tests.unit.drugban_reference import reference_logits
 
 CONFIG = drugban_of(
     graph_dim=8, graph_layers=2, residue_dim=6, cnn_filters=(8, 8),

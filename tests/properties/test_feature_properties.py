@@ -41,7 +41,7 @@ sequences = st.one_of(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(drugs, max_size=6))
-def test_drugs_are_featurised_as_if_alone(smiles: list[str]) -> None:
+def test_drugs_are_featurized_as_if_alone(smiles: list[str]) -> None:
     together, rejected = featurize_drugs(smiles, CONFIG)
     assert len(together) + len(rejected) == len(smiles)
     valid = [text for position, text in enumerate(smiles) if position not in rejected]
@@ -62,7 +62,7 @@ def test_drugs_are_featurised_as_if_alone(smiles: list[str]) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(sequences, max_size=5))
-def test_targets_are_featurised_as_if_alone(texts: list[str]) -> None:
+def test_targets_are_featurized_as_if_alone(texts: list[str]) -> None:
     together, rejected = featurize_targets(texts, CONFIG)
     assert set(rejected) == {
         position

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from service_process import Service, running
 
 from stages.dti.artifacts.export import EXPORTED
 from stages.dti.artifacts.model_files import seal_export
@@ -32,6 +31,7 @@ from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets
 from tests.support.artifacts import VALIDATED
 from tests.support.drugban_sizes import drugban_of
+from tests.support.service_process import Service, running
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def add_promotion(folder: Path) -> None:
     answers = predictor.predict([Pair(*row) for row in test.itertuples(index=False, name=None)])
     test["candidate_score"] = [answer.score for answer in answers]
     write_text(folder / "MODEL_CARD.md", "# A model\n")
-    write_json(folder / "golden.json", golden_predictions(predictor, test, 3))
+    golden_predictions(predictor, test, 3).write(folder / "golden.json")
     write_json(folder / "metrics.json", {"candidate": {"auroc": {"value": 0.5}}})
     write_json(
         folder / "version.json",

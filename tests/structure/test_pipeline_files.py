@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.structure.code_deps import (
     NEUTRALS,
     closure,
     dependencies,
+    imported_modules,
     is_code,
     is_neutral,
     module_file,
@@ -50,30 +50,9 @@ def calls(stage: str, method: str) -> set[str]:
     return found
 
 
-ON_REQUEST = {"benchmark"}
-"""Stages that dvc.yaml does not have: what they write are times of one machine, which no other
-clone would reproduce, so `dvc repro` neither runs them nor records them in dvc.lock."""
-
-
 def test_every_stage_is_a_file_and_every_file_a_stage() -> None:
     files = {path.stem for path in (REPOSITORY / "stages").glob("*.py")} - {"__init__"}
-    assert files == set(PIPELINE) | ON_REQUEST
-    assert not ON_REQUEST & set(PIPELINE)
-
-
-@pytest.mark.parametrize("stage", sorted(ON_REQUEST))
-def test_a_stage_on_request_has_a_make_target_and_touches_no_output_of_the_pipeline(
-    stage: str,
-) -> None:
-    makefile = (REPOSITORY / "Makefile").read_text()
-    command = f"python -m stages.{stage} --config-dir=. --config-name=params"
-    assert re.search(rf"^{stage}:.*\n(\t.*\n)*\t{re.escape(command)} ", makefile, re.MULTILINE)
-    outputs = {
-        path
-        for entry in PIPELINE.values()
-        for path in names(entry["outs"] + entry.get("metrics", []))
-    }
-    assert not calls(stage, "write") & outputs
+    assert files == set(PIPELINE)
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
@@ -192,6 +171,28 @@ def test_import_rules_hold() -> None:
         env=os.environ | {"NO_COLOR": "1"},
     )
     assert result.returncode == 0, result.stdout
+
+
+def stage_scripts_imported(file: Path) -> set[str]:
+    """The stage scripts that a file imports."""
+    return {
+        module
+        for module in imported_modules(file)
+        if module != "stages" and not module.startswith("stages.dti")
+    }
+
+
+def test_stage_scripts_meet_through_files_alone() -> None:
+    """Neither another script nor the library imports one; a new stage needs no line for that."""
+    files = [path.relative_to(REPOSITORY) for path in (REPOSITORY / "stages").rglob("*.py")]
+    assert {str(file): found for file in files if (found := stage_scripts_imported(file))} == {}
+
+
+def test_an_import_of_a_stage_script_would_be_told() -> None:
+    user = REPOSITORY / "tests/unit/stages/test_report.py"
+    support = REPOSITORY / "tests/support/reported_results.py"
+    assert stage_scripts_imported(support.relative_to(REPOSITORY)) == {"stages.report"}
+    assert stage_scripts_imported(user.relative_to(REPOSITORY)) == set()
 
 
 def test_library_modules_have_no_import_time_side_effects() -> None:

@@ -35,9 +35,15 @@ REFUSED = [
     ("+execution.timeout_s.trian=5", "trian: unknown key; did you mean 'train'?"),
     # What a machine or a library cannot do.
     ("trainer={batch_size: 1, pairs_per_target: 1}", "trainer.batch_size: must be at least 2"),
-    ("train.seed=18446744073709551616", "train.seed: must be at least 0 and at most 2147483547"),
+    (
+        "reproducibility.seed=18446744073709551616",
+        "reproducibility.seed: must be at least 0 and at most 2147483547",
+    ),
     ("split.seed=-1", "split.seed: must be at least 0"),
-    ("train.threads=100000", "train.threads: must be at least 1 and at most 256, got 100000"),
+    (
+        "reproducibility.threads=100000",
+        "reproducibility.threads: must be at least 1 and at most 256, got 100000",
+    ),
     ("trainer.devices=2", "need strategy ddp"),
     # Values of another type, which were coerced.
     ("trainer.max_epochs=true", "trainer.max_epochs: must be a whole number, got True"),
@@ -134,8 +140,8 @@ def test_refused_by_compose(line: str, words: str, capsys: pytest.CaptureFixture
         "trainer.weight_decay=1",  # a whole number where a number is wanted
         "execution.timeout_s={default: 500}",
         "execution.timeout_s.train=null",
-        "train.seed=2147483547",
-        "train.threads=256",
+        "reproducibility.seed=2147483547",
+        "reproducibility.threads=256",
         "dataset=[human,biosnap] split=published",
         "screen.ray.address='[::1]:6379'",
         "tracking.uri=postgresql+psycopg2://user:word@host/mlflow",

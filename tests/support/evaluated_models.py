@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.model import ModelConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.models.base import FitContext
 from stages.dti.paths import BASELINES, CANDIDATE, Paths
 from stages.dti.prediction.folder import ModelFolder
@@ -23,7 +23,7 @@ from tests.support.prepared_tables import (
 )
 
 EVALUATE = section(EvaluateConfig, "evaluate", bootstrap_samples=100, robustness_pairs=40)
-TRAIN = section(TrainConfig, "train")
+CALIBRATION = section(CalibrationConfig, "calibration")
 MODELS: dict[str, dict[str, Any]] = {
     "candidate": DEFAULTS["baselines"]["logistic_regression"],
     "base_rate": DEFAULTS["baselines"]["base_rate"],
@@ -37,7 +37,7 @@ def fit_model(root: Path, plain: dict[str, Any]) -> ModelFolder:
     config = build(ModelConfig, plain, "model").root
     context = FitContext(seed=0, threads=1, workdir=root, on_epoch=lambda _: None)
     model = fit_classical(config, data.train, data.validation, context)
-    return finish(model, config, data, TRAIN, STANDARDISE)
+    return finish(model, config, data, CALIBRATION, STANDARDISE, seed=0)
 
 
 def write_inputs(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.base import SectionT, build
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.features.drugs import featurize_drugs
+from stages.dti.features.drugs import DrugFeatures, featurize_drugs
 from stages.dti.features.store import FeatureStore, Scaler, Scalers
-from stages.dti.features.targets import featurize_targets
+from stages.dti.features.targets import TargetFeatures, featurize_targets
 from stages.dti.paths import DRUGS, FEATURES, INTERACTIONS, ROOT, SAMPLE, SPLITS, TARGETS
 from stages.dti.runtime.compose import compose
 
@@ -40,6 +41,13 @@ def write_tables(root: Path) -> None:
 
     Every tenth drug and the last target are kept out of train.
     """
+    for artefact, table in _tables().items():
+        (root / artefact).parent.mkdir(parents=True, exist_ok=True)
+        table.to_parquet(root / artefact, index=False)
+
+
+@cache
+def _tables() -> dict[Path, pd.DataFrame]:
     sample = ROOT / SAMPLE
     pairs = pd.read_csv(sample / "interactions.csv")
     frequent = pairs["target_id"].value_counts(sort=True).index[:10]
@@ -61,20 +69,18 @@ def write_tables(root: Path) -> None:
     )
     turn = np.arange(len(pairs)) % 10
     part = np.select([held_out, turn == 0, turn < 3], ["test", "test", "val"], "train")
-    for artefact, table in (
-        (DRUGS, drugs[["drug_key", "drug_id", "drug_name", "smiles"]]),
-        (TARGETS, targets[["target_key", *_TARGET_FACTS, "sequence"]]),
-        (INTERACTIONS, pairs[["drug_key", "target_key", "label", "source"]]),
-        (SPLITS, pairs[["drug_key", "target_key"]].assign(split=part)),
-    ):
-        (root / artefact).parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(root / artefact, index=False)
+    return {
+        DRUGS: drugs[["drug_key", "drug_id", "drug_name", "smiles"]],
+        TARGETS: targets[["target_key", *_TARGET_FACTS, "sequence"]],
+        INTERACTIONS: pairs[["drug_key", "target_key", "label", "source"]],
+        SPLITS: pairs[["drug_key", "target_key"]].assign(split=part),
+    }
 
 
 def write_features(root: Path) -> None:
+    """Write the features of the tables below ``root`` as ``featurize`` would."""
     drugs, targets = pd.read_parquet(root / DRUGS), pd.read_parquet(root / TARGETS)
-    drug_features, _ = featurize_drugs(drugs["smiles"].tolist(), FEATURE_PARAMETERS)
-    target_features, _ = featurize_targets(targets["sequence"].tolist(), FEATURE_PARAMETERS)
+    drug_features, target_features = _features(tuple(drugs["smiles"]), tuple(targets["sequence"]))
     (root / FEATURES).mkdir()
     FeatureStore(
         drugs=drug_features,
@@ -86,3 +92,12 @@ def write_features(root: Path) -> None:
         target_table=targets[["target_key", "sequence"]],
         metadata={"parameters": FEATURE_PARAMETERS.model_dump()},
     ).save(root / FEATURES)
+
+
+@cache
+def _features(
+    smiles: tuple[str, ...], sequences: tuple[str, ...]
+) -> tuple[DrugFeatures, TargetFeatures]:
+    drugs, _ = featurize_drugs(list(smiles), FEATURE_PARAMETERS)
+    targets, _ = featurize_targets(list(sequences), FEATURE_PARAMETERS)
+    return drugs, targets

@@ -16,6 +16,7 @@ from stages.dti.artifacts.production import Production, Promotion
 from stages.dti.artifacts.training import Training
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
@@ -25,7 +26,6 @@ from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.split import SplitConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.evaluation.evaluate import evaluate_model
 from stages.dti.evaluation.scoring import load_models
 from stages.dti.evaluation.test_set import read_test_pairs
@@ -54,7 +54,7 @@ from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
 from tests.support.artifacts import validated
 from tests.support.prepared_tables import write_features
-from tests.support.tracking_section import tracking_at
+from tests.support.tracking_section import tracking_at, write_empty_store
 from tests.support.written_files import files_below
 
 PARAMS = OmegaConf.to_container(compose(["dataset=sample", "split=random", "environment=dev"]))
@@ -68,7 +68,7 @@ STANDARDISE = build(StandardiseConfig, PARAMS["standardise"], "standardise")
 FEATURE_PARAMETERS = FeaturesConfig(
     fingerprint_radius=2, fingerprint_bits=512, max_residues=400, kmer_bins=64
 )
-TRAIN = build(TrainConfig, PARAMS["train"], "train")
+CALIBRATION = build(CalibrationConfig, PARAMS["calibration"], "calibration")
 EVALUATE = build(EvaluateConfig, PARAMS["evaluate"] | {"bootstrap_samples": 100}, "evaluate")
 CHEAP = PARAMS["baselines"]
 MODELS: dict[str, dict[str, Any]] = {
@@ -115,7 +115,7 @@ def fit(root: Path, name: str, folder: Path) -> None:
     fitted = fit_classical(config, data.train, data.validation, context)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    made = finish(fitted, config, data, TRAIN, STANDARDISE)
+    made = finish(fitted, config, data, CALIBRATION, STANDARDISE, seed=0)
     made.save(folder)
 
 
@@ -159,14 +159,13 @@ def write_pipeline(root: Path) -> None:
 class Repository:
     """A copy of the pipeline with a registry of its own."""
 
-    def __init__(self, root: Path, empty_store: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self._empty_store = empty_store
         self.new_registry()
 
     def new_registry(self) -> None:
         """Put an empty registry in the place of the present one."""
-        shutil.copyfile(self._empty_store, self.root / "mlflow.db")
+        write_empty_store(self.root / "mlflow.db")
 
     @property
     def tracking(self) -> TrackingConfig:

@@ -152,9 +152,9 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
         CheckResult(check, True, 0.999, rows, 1, ({"source": "s", "found": "no SMILES"},))
         if check.kind == "share"
         else CheckResult(check, True, 0.3 if check.kind == "mean" else rows)
-        for check in all_checks(config)
+        for check in all_checks(config, STANDARDISE)
     ]
-    quality = judge(make_tables(records, dataset, config, STANDARDISE), found, config)
+    quality = judge(make_tables(records, dataset, STANDARDISE), found, config)
     document(quality, dataset.name).write(root / VALIDATION / "validation.json")
     prepared(
         rows_read=rows + 30,

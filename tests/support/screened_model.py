@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from stages.dti.config.base import build
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import ModelConfig
 from stages.dti.config.report import ReportConfig
 from stages.dti.config.screen import ScreenConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.files import read_json
 from stages.dti.models.base import FitContext
 from stages.dti.paths import PROMOTED, ROOT, SAMPLE, SCREENING, SCREENING_METRICS, Paths
@@ -60,7 +60,15 @@ def write_promoted(root: Path, name: str = "logistic_regression") -> None:
     context = FitContext(seed=0, threads=1, workdir=root, on_epoch=lambda _: None)
     model = fit_classical(config, data.train, data.validation, context)
     (root / PROMOTED).mkdir(parents=True)
-    finish(model, config, data, section(TrainConfig, "train"), STANDARDISE).save(root / PROMOTED)
+    finish(
+        model, config, data, section(CalibrationConfig, "calibration"), STANDARDISE, seed=0
+    ).save(root / PROMOTED)
+
+
+def write_inputs(root: Path) -> None:
+    """Write all that the stage reads: the promoted model and the library."""
+    write_promoted(root)
+    write_library(root)
 
 
 def write_library(root: Path, drugs: int = 60) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from stages.dti.benchmarking.worker import Elsewhere
+from tests.benchmarks.worker import Elsewhere
 
 
 def own_time(seconds: float) -> Callable[[], float]:

@@ -1,4 +1,4 @@
-"""Fixtures that several test files share; each file gets its own.
+"""Fixtures that several test files share.
 
 What makes them is imported by the fixture itself: the other test files need not wait for it.
 """
@@ -12,97 +12,77 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.shared_folders import made_once
+
 if TYPE_CHECKING:
     from stages.dti.config.tracking import TrackingConfig
     from tests.support.promotion_repository import Repository
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def evaluate_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``evaluate`` reads."""
     from tests.support.evaluated_models import write_inputs
 
-    root = tmp_path_factory.mktemp("inputs")
-    write_inputs(root)
-    return root
+    return made_once(tmp_path_factory, "evaluate_inputs", write_inputs)
 
 
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingConfig]:
     """The section ``tracking`` for a store of the file's own."""
-
     from stages.dti.tracking.uri import URI_VARIABLE
-    from tests.support.tracking_section import tracking_at
+    from tests.support.tracking_section import write_empty_store
 
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(URI_VARIABLE, raising=False)  # it would win over the section
-        yield tracking_at(f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db")
+        yield write_empty_store(tmp_path_factory.mktemp("mlflow") / "mlflow.db")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``promote`` reads."""
     from tests.support.promotion_repository import write_pipeline
 
-    root = tmp_path_factory.mktemp("pipeline")
-    write_pipeline(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry without models, made once: its tables take a second or more."""
-
-    from stages.dti.tracking.store import configure
-    from tests.support.tracking_section import tracking_at
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    configure(tracking_at(f"sqlite:///{path}"))
-    return path
+    return made_once(tmp_path_factory, "pipeline", write_pipeline)
 
 
 @pytest.fixture
-def repository(
-    pipeline: Path, empty_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Repository:
+def repository(pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """A copy of the pipeline that a test may promote in."""
     from tests.support.promotion_repository import Repository
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return Repository(Path(shutil.copytree(pipeline, tmp_path / "repository")), empty_store)
+    return Repository(Path(shutil.copytree(pipeline, tmp_path / "repository")))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def screen_inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``screen`` reads."""
-    from tests.support.screened_model import write_library, write_promoted
+    from tests.support.screened_model import write_inputs
 
-    root = tmp_path_factory.mktemp("inputs")
-    write_promoted(root)
-    write_library(root)
-    return root
+    return made_once(tmp_path_factory, "screen_inputs", write_inputs)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def screen_outputs(screen_inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``screen`` writes, the scores too."""
     from stages.dti.paths import Paths
     from stages.screen import run
     from tests.support.screened_model import screen_section
 
-    root = tmp_path_factory.mktemp("outputs")
-    run(Paths(screen_inputs, root), screen=screen_section(keep_scores=True))
-    return root
+    return made_once(
+        tmp_path_factory,
+        "screen_outputs",
+        lambda root: run(Paths(screen_inputs, root), screen=screen_section(keep_scores=True)),
+    )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All that the stage ``report`` reads."""
     from tests.support.reported_results import write_results
 
-    root = tmp_path_factory.mktemp("results")
-    write_results(root)
-    return root
+    return made_once(tmp_path_factory, "results", write_results)
 
 
 @pytest.fixture

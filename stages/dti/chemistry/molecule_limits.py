@@ -1,7 +1,7 @@
 """Refuses molecules on which RDKit would work for seconds to hours, before it begins.
 
-What is slow in RDKit 2026.9, measured one step at a time (``tests/unit/test_molecule_limits.py``
-holds the molecules):
+What is slow in RDKit 2026.9, measured one step at a time
+(``tests/unit/chemistry/test_molecule_limits.py`` holds the molecules):
 
 - the perception of aromaticity in a net of fused unsaturated rings, which grows by two for each
   further ring: 0.02 s for the worst net of 17 rings that was found, 0.5 s for 21, 4 s for 25, and

@@ -1,1 +1,1 @@
-"""One typed section per module; a stage imports only the sections that it reads."""
+"""One typed section per module."""

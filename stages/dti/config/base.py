@@ -14,7 +14,8 @@ from stages.dti.errors import ConfigError, nearest
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 MAX_SEED = 2**31 - 101
-"""LightGBM's seeds are 32-bit with a sign, and an ensemble adds up to 100 to ``train.seed``."""
+"""LightGBM's seeds are 32-bit with a sign, and an ensemble adds up to 100 to
+``reproducibility.seed``."""
 
 MAX_THREADS = 256
 """More than a machine has is slow; a hundred thousand end the process."""

@@ -22,7 +22,6 @@ class Timeouts(Section):
     promote: Seconds | None = None
     screen: Seconds | None = None
     report: Seconds | None = None
-    benchmark: Seconds | None = None
 
 
 class ExecutionConfig(Section):

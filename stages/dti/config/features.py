@@ -31,7 +31,7 @@ class EmbeddingConfig(Section):
 
 
 class FeaturesConfig(Section):
-    """Parameters of the featurisers; part of every model, so that serving computes the same."""
+    """Parameters of the featurizers; part of every model, so that serving computes the same."""
 
     fingerprint_radius: int = Field(ge=1, le=6)
     fingerprint_bits: int = Field(ge=64, le=16384, multiple_of=8)

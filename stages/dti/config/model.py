@@ -170,7 +170,9 @@ class MemberConfig(Section):
     """One member of an ensemble: a model, fitted ``seeds`` times; its score is their mean."""
 
     config: Annotated[SingleModel, Field(discriminator="name")]
-    seeds: int = Field(ge=1, le=100, description="fits, with seeds train.seed, train.seed + 1, …")
+    seeds: int = Field(
+        ge=1, le=100, description="fits, with seeds reproducibility.seed and the next"
+    )
     snapshots: int = Field(ge=1, le=20, description="models kept of each fit; DrugBAN alone")
 
     @model_validator(mode="after")

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 
 from stages.dti.config.adaptation import CdanConfig
 from stages.dti.config.dataset import SPLIT_ROLES, Source
-from stages.dti.config.model import DrugBANConfig, EnsembleConfig, MemberConfig
+from stages.dti.config.model import (
+    BaseRateConfig,
+    DrugBANConfig,
+    EnsembleConfig,
+    MemberConfig,
+    NearestNeighbourConfig,
+)
 from stages.dti.config.sections import Configuration
 from stages.dti.errors import nearest
 
@@ -24,6 +30,7 @@ def broken_rules(config: Configuration) -> Iterator[str]:
         _adaptation,
         _embeddings,
         _snapshots,
+        _class_weight,
         _published_split,
         _sequences,
     ):
@@ -96,6 +103,18 @@ def _snapshots(config: Configuration) -> Iterator[str]:
                 f"{key.removesuffix('.config')}.snapshots: {member.snapshots} need "
                 "trainer.schedule=cyclic_cosine with at least as many trainer.cycles; they are "
                 f"{trainer.schedule} and {trainer.cycles}"
+            )
+
+
+def _class_weight(config: Configuration) -> Iterator[str]:
+    if config.trainer.class_weight == "none":
+        return
+    for _, member in _members(config):
+        if isinstance(member.config, BaseRateConfig | NearestNeighbourConfig):
+            yield (
+                f"trainer.class_weight: {config.trainer.class_weight}, but model "
+                f"{member.config.name} is not fitted to a loss that weights could change; use "
+                "trainer.class_weight=none or another model"
             )
 
 

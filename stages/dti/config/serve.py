@@ -34,12 +34,6 @@ class ServeConfig(Section):
     max_payload_bytes: int = Field(
         ge=1024, le=1_073_741_824, description="a larger body is refused (413)"
     )
-    max_smiles_length: int = Field(
-        ge=1, le=1_000_000, description="characters; a longer one is invalid"
-    )
-    max_sequence_length: int = Field(
-        ge=1, le=1_000_000, description="characters; a longer one is invalid"
-    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
     @model_validator(mode="after")

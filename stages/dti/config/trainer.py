@@ -1,4 +1,4 @@
-"""Sections ``trainer`` (the loop) and ``train`` (the run)."""
+"""Section ``trainer``: how models are fitted, neural ones above all."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from stages.dti.config.base import LearningRate, Section, Seed, Threads
+from stages.dti.config.base import LearningRate, Section
 
 
 class TrainerConfig(Section):
@@ -30,14 +30,17 @@ class TrainerConfig(Section):
     ema_decay: float = Field(
         ge=0, lt=1, description="moving average of the weights, kept and validated; 0: none"
     )
-    gradient_clip_norm: float = Field(ge=0, le=1_000_000, description="0: no clipping")
-    accumulate_batches: int = Field(ge=1, le=10_000)
+    gradient_clip_val: float = Field(ge=0, le=1_000_000, description="0: no clipping")
+    accumulate_grad_batches: int = Field(ge=1, le=10_000)
     accelerator: Literal["cpu", "gpu", "auto"]
-    strategy: Literal["single", "ddp"]
+    strategy: Literal["auto", "ddp"]
     devices: int = Field(
         ge=1, le=64, description="ddp: processes of this machine; they share threads"
     )
     precision: Literal["auto", "32-true", "bf16-mixed"]
+    class_weight: Literal["none", "balanced"] = Field(
+        description="balanced: pairs of the rarer class count for more when a model is fitted"
+    )
     monitor: Literal["auroc", "auprc", "loss"] = Field(description="on validation")
     patience_epochs: int = Field(ge=1, le=10_000, description="early stopping")
     crop_residues: int = Field(
@@ -58,30 +61,8 @@ class TrainerConfig(Section):
 
     @model_validator(mode="after")
     def _devices_fit(self) -> Self:
-        if self.strategy == "single" and self.devices > 1:
+        if self.strategy == "auto" and self.devices > 1:
             raise ValueError(f"{self.devices} devices need strategy ddp (trainer=ddp)")
         if self.devices > self.batch_size:
             raise ValueError("devices is above batch_size")
         return self
-
-
-class TrainConfig(Section):
-    """What is common to every model's training."""
-
-    seed: Seed
-    threads: Threads = Field(description="fixed, since the order of a sum depends on it")
-    calibration: Literal["platt", "isotonic", "none"]
-    threshold_metric: Literal["f1", "mcc", "youden"] = Field(
-        description="the threshold maximises it on validation"
-    )
-    conformal_coverage: float = Field(
-        ge=0.5,
-        le=0.999,
-        description="share of each class whose prediction set shall hold the truth",
-    )
-    conformal_fraction: float = Field(
-        ge=0,
-        le=0.9,
-        description="share of the validation pairs, by a hash of the pair, that serves conformal "
-        "prediction alone; 0: all of validation serves it too, and coverage is approximate",
-    )

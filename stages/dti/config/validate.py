@@ -36,14 +36,9 @@ class ValidateConfig(Section):
     )
     min_positive_fraction: float = Field(ge=0, le=1)
     max_positive_fraction: float = Field(ge=0, le=1)
-    min_residues: Count
-    max_residues: Count
-    max_smiles_length: Count = Field(description="characters")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.min_positive_fraction > self.max_positive_fraction:
             raise ValueError("min_positive_fraction is above max_positive_fraction")
-        if self.min_residues > self.max_residues:
-            raise ValueError("min_residues is above max_residues")
         return self

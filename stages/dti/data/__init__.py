@@ -1,1 +1,1 @@
-"""Sources, published formats, standardisation, checks, splits and leakage; no torch here."""
+"""From published files to divided pairs; no torch here."""

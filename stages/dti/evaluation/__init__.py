@@ -1,1 +1,1 @@
-"""Metrics with intervals, calibration and plots; no torch here."""
+"""What a model is worth: the test pairs, metrics with intervals, strata, robustness."""

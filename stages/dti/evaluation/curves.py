@@ -1,4 +1,8 @@
-"""Data of the ROC, precision-recall, reliability and confusion plots, as tidy rows."""
+"""Data of the ROC, precision-recall, reliability and confusion plots, as tidy rows.
+
+scikit-learn counts. Its own curves keep every point of a straight line but equally spaced ones, and
+its calibration curve puts a probability on a bin's edge into the lower bin and tells no counts.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix_at_thresholds
 
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.evaluation.metrics import DECIMALS, ModelOutput, calibration_bin
@@ -29,8 +34,8 @@ def roc_curve(labels: NDArray[np.bool_], outputs: Mapping[str, ModelOutput]) -> 
         return pd.DataFrame(columns=columns)
     parts = []
     for name, output in outputs.items():
-        accepted, hits = _cumulative(labels, output.scores)
-        x = np.concatenate([[0], accepted - hits])
+        false_alarms, hits = _cumulative(labels, output.scores)
+        x = np.concatenate([[0], false_alarms])
         y = np.concatenate([[0], hits])
         kept = _corners(x, y)
         kept = kept[_thinned(len(kept))]
@@ -52,7 +57,8 @@ def precision_recall_curve(
         return pd.DataFrame(columns=columns)
     parts = []
     for name, output in outputs.items():
-        accepted, hits = _cumulative(labels, output.scores)
+        false_alarms, hits = _cumulative(labels, output.scores)
+        accepted = false_alarms + hits
         raised = np.flatnonzero(np.diff(hits, prepend=0))
         kept = raised[_thinned(len(raised), MAX_POINTS - 1)]
         recall = np.concatenate([[0.0], hits[kept] / positives])
@@ -109,11 +115,9 @@ def confusion(labels: NDArray[np.bool_], output: ModelOutput) -> pd.DataFrame:
 def _cumulative(
     labels: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs and positives at or above each distinct score, from the highest score down."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last_of_level = np.flatnonzero(np.concatenate([ranked[1:] != ranked[:-1], [True]]))
-    return last_of_level + 1, np.cumsum(labels[order], dtype=np.int64)[last_of_level]
+    """Negatives and positives at or above each distinct score, from the highest score down."""
+    _, false_positives, _, true_positives, _ = confusion_matrix_at_thresholds(labels, scores)
+    return false_positives.astype(np.int64), true_positives.astype(np.int64)
 
 
 def _corners(x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:

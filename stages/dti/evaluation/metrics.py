@@ -270,6 +270,32 @@ def prevalence(labels: NDArray[np.bool_]) -> float | None:
     return _rounded(labels.mean()) if len(labels) else None
 
 
+def interval_text(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    between: str = " to ",
+    form: str = ".3f",
+) -> str:
+    """Return ``0.853 (0.821 to 0.884)``, a value without interval alone, ``undefined`` for none.
+
+    Args:
+        between: what stands between the bounds.
+        form: of each number, a format specification.
+    """
+    if value is None:
+        return "undefined"
+    if low is None or high is None:
+        return f"{value:{form}}"
+    return f"{value:{form}} ({bounds_text(low, high, between=between, form=form)})"
+
+
+def bounds_text(low: float, high: float, *, between: str = " to ", form: str = ".3f") -> str:
+    """Return ``0.821 to 0.884``; arguments as ``interval_text`` takes them."""
+    return f"{low:{form}}{between}{high:{form}}"
+
+
 def calibration_bin(probabilities: Floats, bins: int) -> NDArray[np.int64]:
     """Return the bin of each probability: ``bins`` of equal width, the last one closed at 1."""
     return np.minimum((probabilities * bins).astype(np.int64), bins - 1)

@@ -41,7 +41,7 @@ def load_models(paths: Paths) -> dict[str, Predictor]:
 def score(
     models: Mapping[str, Predictor], test: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, ModelOutput]]:
-    """Score the test pairs with every model; featurised once for all of equal parameters.
+    """Score the test pairs with every model; featurized once for all of equal parameters.
 
     Args:
         models: as ``load_models`` returns them.

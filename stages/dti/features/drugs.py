@@ -156,7 +156,7 @@ def featurize_drugs(
     drugs: list[_Drug] = []
     rejected: dict[int, str] = {}
     position = 0
-    told = ProgressLog("drugs featurised", len(smiles)) if progress else None
+    told = ProgressLog("drugs featurized", len(smiles)) if progress else None
     for block in results:
         for drug in block:
             if isinstance(drug, str):

@@ -19,7 +19,7 @@ from stages.dti.errors import ModelError
 from stages.dti.files import write_json
 
 FEATURE_VERSION = 2
-"""Raised whenever a featuriser's output changes; a model refuses features of another version."""
+"""Raised whenever a featurizer's output changes; a model refuses features of another version."""
 
 ATOM_DIM = 74
 """Width of the atom features (``features/drugs.py`` names each column)."""
@@ -142,6 +142,8 @@ class PairData:
         drug_index: int64 ``(pairs,)``, rows of ``drugs``.
         target_index: int64 ``(pairs,)``, rows of ``targets``.
         labels: float32 ``(pairs,)`` of 0 and 1, or ``None`` when scoring.
+        weights: float32 ``(pairs,)``, how much each pair counts when a model is fitted; ``None``:
+            all the same.
     """
 
     drugs: DrugFeatures
@@ -150,6 +152,7 @@ class PairData:
     drug_index: NDArray[np.int64]
     target_index: NDArray[np.int64]
     labels: NDArray[np.float32] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.drug_index)

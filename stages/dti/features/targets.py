@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from Bio.Data.IUPACData import protein_weights
+from Bio.SeqUtils.IsoelectricPoint import negative_pKs, positive_pKs
+from Bio.SeqUtils.ProtParamData import kd as kyte_doolittle
 from numpy.typing import NDArray
 
 from stages.dti.config.features import FeaturesConfig
@@ -27,39 +30,17 @@ RESIDUE_ALPHABET = "ACBEDGFIHKMLONQPSRUTWVYXZ"
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 """The 20 standard amino acids, in the order of the composition columns."""
 
-# Average mass of each free amino acid, Da (as ExPASy ProtParam has them).
-_MASS = dict(
-    zip(
-        AMINO_ACIDS,
-        (
-            *(89.0932, 121.1582, 133.1027, 147.1293, 165.1891, 75.0666, 155.1546, 131.1729),
-            *(146.1876, 131.1729, 149.2113, 132.1179, 115.1305, 146.1445, 174.2010, 105.0926),
-            *(119.1192, 117.1463, 204.2252, 181.1885),
-        ),
-        strict=True,
-    )
-)
-_MASS |= {"U": 168.0532, "O": 255.3134}
+# Average mass of each free amino acid, Da.
+_MASS = {letter: protein_weights[letter] for letter in (*AMINO_ACIDS, "U", "O")}
 _MASS |= {"B": (_MASS["D"] + _MASS["N"]) / 2, "Z": (_MASS["E"] + _MASS["Q"]) / 2}
 _MASS |= {"X": sum(_MASS[letter] for letter in AMINO_ACIDS) / 20}
 _WATER_MASS = 18.0153
 
-# Hydropathy, Kyte and Doolittle, J. Mol. Biol. 157 (1982) 105.
-_HYDROPATHY = dict(
-    zip(
-        AMINO_ACIDS,
-        (
-            *(1.8, 2.5, -3.5, -3.5, 2.8, -0.4, -3.2, 4.5, -3.9, 3.8),
-            *(1.9, -3.5, -1.6, -3.5, -4.5, -0.8, -0.7, 4.2, -0.9, -1.3),
-        ),
-        strict=True,
-    )
-)
-
-# pKa of side chains and ends, Bjellqvist et al., Electrophoresis 14 (1993) 1023.
-_POSITIVE_PKA = {"K": 10.0, "R": 12.0, "H": 5.98}
-_NEGATIVE_PKA = {"D": 4.05, "E": 4.45, "C": 9.0, "Y": 10.0}
-_N_TERMINUS_PKA, _C_TERMINUS_PKA = 7.7, 3.55
+# pKa of side chains and ends, Bjellqvist et al., Electrophoresis 14 (1993) 1023. Biopython's own
+# N terminus has 7.5, and another pKa where certain residues stand there; here it is one of 7.7.
+_POSITIVE_PKA = {letter: positive_pKs[letter] for letter in "KRH"}
+_NEGATIVE_PKA = {letter: negative_pKs[letter] for letter in "DECY"}
+_N_TERMINUS_PKA, _C_TERMINUS_PKA = 7.7, negative_pKs["Cterm"]
 
 # The last three: formers of helix, sheet and turn, Chou and Fasman, Biochemistry 13 (1974) 222.
 _GROUPS = {
@@ -140,7 +121,7 @@ def featurize_targets(
     kept: list[str] = []
     rows: list[NDArray[np.float32]] = []
     rejected: dict[int, str] = {}
-    told = ProgressLog("targets featurised", len(sequences)) if progress else None
+    told = ProgressLog("targets featurized", len(sequences)) if progress else None
     for position, sequence in enumerate(sequences):
         if told:
             told.advance()
@@ -245,7 +226,7 @@ def _physico_chemistry(counts: dict[str, int]) -> NDArray[np.float64]:
             sum(counts[x] * (_MASS[x] - _WATER_MASS) for x in counts) + _WATER_MASS,
             _charge(counts, 7.0),
             _isoelectric_point(counts),
-            sum(standard[x] * _HYDROPATHY[x] for x in standard) / known,
+            sum(standard[x] * kyte_doolittle[x] for x in standard) / known,
             sum(counts[x] for x in "FWY") / total,
             100 * (counts["A"] + 2.9 * counts["V"] + 3.9 * (counts["I"] + counts["L"])) / total,
             counts["W"] * 5500 + counts["Y"] * 1490 + counts["C"] // 2 * 125,

@@ -1,1 +1,1 @@
-"""MLflow (only here), gates, promotion, cards and reports."""
+"""The gate, the record of promotions, what a promoted model carries, what follows."""

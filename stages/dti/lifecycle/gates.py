@@ -19,7 +19,7 @@ from stages.dti.artifacts.metrics import Metrics
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.errors import ConfigError, nearest
-from stages.dti.evaluation.metrics import RANKING, TITLES
+from stages.dti.evaluation.metrics import RANKING, TITLES, interval_text
 
 LABELS: dict[Metric, str] = {metric: TITLES[metric] for metric in RANKING}
 
@@ -77,9 +77,7 @@ def number(value: float | None) -> str:
 
 def with_interval(measure: Measure | CountedShare) -> str:
     """Return ``0.853 (0.821 to 0.884)``, or the value alone where there is no interval."""
-    if measure.low is None:
-        return number(measure.value)
-    return f"{number(measure.value)} ({number(measure.low)} to {number(measure.high)})"
+    return interval_text(measure.value, measure.low, measure.high)
 
 
 def _check(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,22 @@ Precision = Literal["float32", "bf16"]
 OnEpoch = Callable[[dict[str, float]], None]
 """Called with ``epoch``, counted from 0, and that epoch's metrics."""
 
+Encoding = Any
+"""What a model makes of one drug or target by itself, before it meets another; its own business."""
+
 _PAIRS_AT_ONCE = 1 << 16
 
 
 def _unheard(_member: str, _number: int) -> OnEpoch:
     return lambda _metrics: None
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """Of the unique drugs and targets of pairs, one per row of their features."""
+
+    drugs: Sequence[Encoding]
+    targets: Sequence[Encoding]
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,21 @@ class Model(ABC):
         """
         return self.score(pairs)[None]
 
+    def encode_drugs(self, drugs: DrugFeatures, scalers: Scalers) -> Sequence[Encoding]:
+        """Return what becomes of each drug by itself, whatever others stand beside it.
+
+        A model that does nothing before drug and target meet has nothing to keep.
+        """
+        return [None] * len(drugs)
+
+    def encode_targets(self, targets: TargetFeatures, scalers: Scalers) -> Sequence[Encoding]:
+        """Return what becomes of each target by itself, likewise."""
+        return [None] * len(targets)
+
+    def encoded_member_scores(self, pairs: PairData, encodings: Encodings) -> NDArray[np.float64]:
+        """Return what ``member_scores`` does, bit for bit, with the encodings that were made."""
+        return self.member_scores(pairs)
+
     def combine(self, member_scores: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return the score that follows from those of the members, in the same order and shape."""
         (scores,) = member_scores
@@ -110,3 +136,18 @@ class SingleModel(Model):
     @abstractmethod
     def load(cls, config: Any, folder: Path) -> Self:
         """Read what ``save`` wrote."""
+
+
+class ClassicalModel(SingleModel):
+    """A model that is fitted without a trainer.
+
+    Attributes:
+        weighs_pairs: whether its loss counts pairs by their weights.
+    """
+
+    weighs_pairs: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, config: Any, train: PairData, validation: PairData, context: FitContext) -> Self:
+        """Fit on ``train``; ``validation`` may only stop or tune the fit."""

@@ -31,7 +31,7 @@ from scipy.special import expit, logit
 
 from stages.dti.config.model import AnyModel, EnsembleConfig
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
-from stages.dti.models.base import Model, Precision
+from stages.dti.models.base import Encoding, Encodings, Model, Precision
 from stages.dti.uncertainty.calibration import SCORE_CLIP, interpolate
 
 Floats = NDArray[np.float64]
@@ -77,6 +77,31 @@ class Ensemble(Model):
     def member_scores(self, pairs: PairData) -> Floats:
         """Return every fitted model's score, float64 ``(models, pairs)``, by member and fit."""
         return np.stack([model.score(pairs) for model in self._models()])
+
+    def encode_drugs(self, drugs: DrugFeatures, scalers: Scalers) -> list[tuple[Encoding, ...]]:
+        """Return each drug's encodings, one by each fitted model."""
+        return list(
+            zip(*(model.encode_drugs(drugs, scalers) for model in self._models()), strict=True)
+        )
+
+    def encode_targets(
+        self, targets: TargetFeatures, scalers: Scalers
+    ) -> list[tuple[Encoding, ...]]:
+        """Return each target's encodings, likewise."""
+        return list(
+            zip(*(model.encode_targets(targets, scalers) for model in self._models()), strict=True)
+        )
+
+    def encoded_member_scores(self, pairs: PairData, encodings: Encodings) -> Floats:
+        """Return every fitted model's score, each from its own encodings."""
+        drugs = zip(*encodings.drugs, strict=True)
+        targets = zip(*encodings.targets, strict=True)
+        return np.concatenate(
+            [
+                model.encoded_member_scores(pairs, Encodings(*own))
+                for model, *own in zip(self._models(), drugs, targets, strict=True)
+            ]
+        )
 
     def combine(self, member_scores: Iterable[Floats]) -> Floats:
         """Return the combined score; the arrays of ``member_scores`` may have any one shape.

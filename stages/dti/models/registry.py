@@ -15,6 +15,7 @@ from stages.dti.config.model import (
     NearestNeighbourConfig,
 )
 from stages.dti.models.base import Model, SingleModel
+from stages.dti.models.classical.registry import classical_class
 
 
 def model_config(plain: dict[str, Any]) -> AnyModel:
@@ -39,29 +40,19 @@ def reads_descriptors(config: AnyModel) -> bool:
 
 
 def model_class(name: str) -> type[SingleModel]:
-    """Return the class of a registered model that is no ensemble."""
-    match name:
-        case "drugban":
-            from stages.dti.models.drugban.model import DrugBAN
+    """Return the class of a registered model that is no ensemble.
 
-            return DrugBAN
-        case "base_rate":
-            from stages.dti.models.classical.base_rate import BaseRate
+    Raises:
+        ValueError: there is no such model.
+    """
+    if name == "drugban":
+        from stages.dti.models.drugban.model import DrugBAN
 
-            return BaseRate
-        case "nearest_neighbour" | "similarity_vote":
-            from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
-
-            return NearestNeighbour
-        case "logistic_regression":
-            from stages.dti.models.classical.logistic_regression import LogisticRegressionModel
-
-            return LogisticRegressionModel
-        case "gradient_boosting":
-            from stages.dti.models.classical.gradient_boosting import GradientBoosting
-
-            return GradientBoosting
-    raise ValueError(f"no model is registered as {name!r}")
+        return DrugBAN
+    found = classical_class(name)
+    if found is None:
+        raise ValueError(f"no model is registered as {name!r}")
+    return found
 
 
 def load_model(config: AnyModel, folder: Path) -> Model:

@@ -1,4 +1,4 @@
-"""Pairs on their way through a ``Predictor``: featurised, scored, compared with train."""
+"""Pairs on their way through a ``Predictor``: featurized, scored, compared with train."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drugs and targets made ready for scoring: cleaned and featurised, each different one once."""
+"""Drugs and targets prepared for scoring: cleaned and featurized, each different one once."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _DRUGS_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
-class Ready(Generic[Features]):
-    """Drugs or targets, cleaned and featurised.
+class PreparedInputs(Generic[Features]):
+    """Drugs or targets, cleaned and featurized.
 
     Attributes:
         reasons: per input, why it cannot be scored, or ``None``.
@@ -39,15 +39,15 @@ class Ready(Generic[Features]):
     features: Features
 
 
-def ready_drugs(
+def prepare_drugs(
     smiles: Sequence[str],
     standardise: StandardiseConfig,
     features: FeaturesConfig,
     *,
     with_descriptors: bool = True,
     processes: int | None = 1,
-) -> Ready[DrugFeatures]:
-    """Standardise and featurise drugs.
+) -> PreparedInputs[DrugFeatures]:
+    """Standardise and featurize drugs.
 
     Args:
         with_descriptors: as ``featurize_drugs`` takes it.
@@ -63,7 +63,20 @@ def ready_drugs(
         ]
         results = Parallel(n_jobs=jobs)(delayed(_standardised)(b, standardise) for b in blocks)
         canonical = [drug for block in results for drug in block]
-    return _ready(
+    return featurized_drugs(
+        canonical, features, with_descriptors=with_descriptors, processes=processes
+    )
+
+
+def featurized_drugs(
+    canonical: Sequence[str | InvalidInputError],
+    features: FeaturesConfig,
+    *,
+    with_descriptors: bool,
+    processes: int | None = 1,
+) -> PreparedInputs[DrugFeatures]:
+    """Featurise drugs, given as canonical SMILES or as the reason why there is none."""
+    return _prepared(
         canonical,
         lambda texts: featurize_drugs(
             texts, features, with_descriptors=with_descriptors, processes=processes
@@ -71,11 +84,11 @@ def ready_drugs(
     )
 
 
-def ready_targets(
+def prepare_targets(
     sequences: Sequence[str | InvalidInputError], features: FeaturesConfig
-) -> Ready[TargetFeatures]:
-    """Featurise targets, given as clean sequences or as the reason why there is none."""
-    return _ready(sequences, lambda texts: featurize_targets(texts, features))
+) -> PreparedInputs[TargetFeatures]:
+    """Featurize targets, given as clean sequences or as the reason why there is none."""
+    return _prepared(sequences, lambda texts: featurize_targets(texts, features))
 
 
 def each_once(
@@ -98,16 +111,16 @@ def _standardised(
     return each_once(smiles, lambda text: standardise_smiles(text, config))
 
 
-def _ready(
+def _prepared(
     cleaned: Sequence[str | InvalidInputError],
     featurize: Callable[[list[str]], tuple[Features, dict[int, str]]],
-) -> Ready[Features]:
+) -> PreparedInputs[Features]:
     unique = list(dict.fromkeys(value for value in cleaned if isinstance(value, str)))
     features, bad = featurize(unique)
     texts = [text for position, text in enumerate(unique) if position not in bad]
     row_of = {text: row for row, text in enumerate(texts)}
     reason_of = {unique[position]: reason for position, reason in bad.items()}
-    return Ready(
+    return PreparedInputs(
         reasons=[reason_of.get(v) if isinstance(v, str) else str(v) for v in cleaned],
         rows=np.array([row_of.get(v, -1) if isinstance(v, str) else -1 for v in cleaned], np.int64),
         texts=texts,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stages.dti.features.store import DrugFeatures, TargetFeatures
 from stages.dti.models.base import Precision
 from stages.dti.prediction.folder import ModelFolder
-from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.inputs import PreparedInputs
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class ScoreMatrix:
 
 def model_scores(
     content: ModelFolder,
-    drugs: Ready[DrugFeatures],
-    targets: Ready[TargetFeatures],
+    drugs: PreparedInputs[DrugFeatures],
+    targets: PreparedInputs[TargetFeatures],
     precision: Precision,
 ) -> NDArray[np.float32]:
     """Return the scores of the different valid drugs and targets, float32 ``(drugs, targets)``."""
@@ -41,8 +41,8 @@ def model_scores(
 
 def score_matrix(
     content: ModelFolder,
-    drugs: Ready[DrugFeatures],
-    targets: Ready[TargetFeatures],
+    drugs: PreparedInputs[DrugFeatures],
+    targets: PreparedInputs[TargetFeatures],
     precision: Precision,
 ) -> ScoreMatrix:
     """Score every input drug against every input target; equal ones are computed once."""

@@ -5,7 +5,6 @@ The ``MLmodel`` file of a registered version names this module; MLflow itself is
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +50,8 @@ class PredictorModel:
             Pair(smiles=drug or "", sequence=sequence, target_id=target_id)
             for drug, sequence, target_id in zip(smiles, sequences, target_ids, strict=True)
         ]
-        names = [field.name for field in fields(Prediction)]
-        rows = [asdict(prediction) for prediction in self._predictor.predict(pairs)]
+        names = list(Prediction.model_fields)
+        rows = [prediction.model_dump() for prediction in self._predictor.predict(pairs)]
         return pd.DataFrame(rows, columns=names, index=model_input.index)
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.models.base import Precision
 from stages.dti.prediction.folder import ModelFolder
-from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.inputs import PreparedInputs
 from stages.dti.prediction.matrix import model_scores
 
 MARGIN = 32
@@ -34,8 +34,8 @@ _ROUNDING = 1e-7
 
 def best_rows(
     content: ModelFolder,
-    drugs: Ready[DrugFeatures],
-    target: Ready[TargetFeatures],
+    drugs: PreparedInputs[DrugFeatures],
+    target: PreparedInputs[TargetFeatures],
     top_k: int,
     precision: Precision,
 ) -> NDArray[np.int64]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from stages.dti.uncertainty.conformal import PredictionSet
 
 
@@ -27,49 +29,98 @@ class Target:
     target_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The answer to one pair.
+class Prediction(BaseModel):
+    """The answer to one pair, and the one list of what a prediction says.
 
-    Attributes:
-        status: ``ok``, or ``invalid`` with a ``reason`` and no numbers.
-        smiles: canonical, standardised SMILES that was scored.
-        drug_name: the name by which the model knows this exact drug, if it does.
-        target_id, target_name: by which the model knows this exact sequence, if it does.
-        score: the model's output in [0, 1]; higher = more likely to interact.
-        probability: the calibrated score.
-        threshold: on ``probability``; chosen on validation.
-        interacts: ``probability >= threshold``.
-        drug_similarity: largest Tanimoto similarity to a drug in train.
-        target_similarity: largest sequence similarity to a target in train.
-        drug_seen, target_seen, pair_seen: whether exactly this one was in train.
-        prediction_set: the answers that cannot be ruled out (``uncertainty/conformal.py``).
-        domain_distance: how far from train, in units of the applicability domain's limit
-            (``uncertainty/applicability_domain.py``); 0: drug and target both stand in train.
-        in_domain: ``domain_distance <= 1``.
-        spread: standard deviation of the calibrated probabilities that an ensemble's members give,
-            the epistemic part of the uncertainty; ``None`` for any other model.
+    The columns of ``ranking.parquet`` and of the MLflow model, and the fields of an HTTP answer are
+    these, by name; a field that is added here is added there.
     """
 
-    status: Literal["ok", "invalid"]
-    reason: str | None = None
-    smiles: str | None = None
-    drug_name: str | None = None
-    target_id: str | None = None
-    target_name: str | None = None
-    score: float | None = None
-    probability: float | None = None
-    threshold: float | None = None
-    interacts: bool | None = None
-    drug_similarity: float | None = None
-    target_similarity: float | None = None
-    drug_seen: bool | None = None
-    target_seen: bool | None = None
-    pair_seen: bool | None = None
-    prediction_set: PredictionSet | None = None
-    domain_distance: float | None = None
-    in_domain: bool | None = None
-    spread: float | None = None
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True
+    )
+
+    status: Literal["ok", "invalid"] = Field(
+        description="An `invalid` pair has a `reason` and no numbers."
+    )
+    reason: str | None = Field(default=None, description="Why the pair cannot be scored.")
+    smiles: str | None = Field(
+        default=None, description="The canonical, standardised SMILES that was scored."
+    )
+    drug_name: str | None = Field(
+        default=None,
+        description="As it was given, else the one by which the model knows exactly this drug.",
+    )
+    known_target_id: str | None = Field(
+        default=None,
+        description="The id by which the model knows exactly this sequence, if it does.",
+    )
+    target_name: str | None = Field(
+        default=None,
+        description="As it was given, else the one by which the model knows exactly this sequence.",
+    )
+    score: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Raw output of the model; higher means more likely to interact.",
+    )
+    probability: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Of an interaction; the score, calibrated on validation data.",
+    )
+    threshold: float | None = Field(
+        default=None, description="On `probability`; chosen on validation data."
+    )
+    interacts: bool | None = Field(
+        default=None, description="`probability` is at least `threshold`."
+    )
+    drug_similarity: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Largest Tanimoto similarity to a drug of the training data.",
+    )
+    target_similarity: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Largest sequence similarity to a target of the training data.",
+    )
+    drug_seen: bool | None = Field(
+        default=None, description="Whether exactly this drug was trained on."
+    )
+    target_seen: bool | None = Field(
+        default=None, description="Whether exactly this sequence was trained on."
+    )
+    pair_seen: bool | None = Field(
+        default=None, description="Whether exactly this pair was trained on."
+    )
+    prediction_set: PredictionSet | None = Field(
+        default=None,
+        description="The answers that cannot be ruled out, so that for at least the share "
+        "`conformal_coverage` of pairs like those of the validation data the truth is among them: "
+        "`either` where both stay open, `neither` where the pair fits no answer.",
+    )
+    domain_distance: float | None = Field(
+        default=None,
+        ge=0,
+        description="From the nearest training drug and target, the farther of the two, in units "
+        "of the limit of the applicability domain.",
+    )
+    in_domain: bool | None = Field(
+        default=None,
+        description="`domain_distance` is at most 1: the pair lies no farther from the training "
+        "data than nearly all of these lie from each other.",
+    )
+    spread: float | None = Field(
+        default=None,
+        ge=0,
+        description="Standard deviation of the probabilities that the members of an ensemble give; "
+        "null for a single model.",
+    )
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The final report: every stage's results read, checked and laid out as one HTML page."""
+"""Everything that is only shown: pages, templates, styles and figures."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from stages.dti.paths import (
     VALIDATION_METRICS,
 )
 from stages.dti.reporting.summary import FIGURES
+from stages.dti.runtime.git import git_output
 
 LOCK = Path("dvc.lock")
 PARAMETERS = Path("params.yaml")
@@ -94,25 +94,15 @@ def committed_results(root: Path, revision: str) -> Results:
         DataError: there is no such commit, or a file in it is broken.
     """
 
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["git", *arguments],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-        )
-
-    commit = git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if commit.returncode:
+    name = f"{revision}^{{commit}}"
+    commit = git_output(root, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
+    if commit is None:
         raise DataError(
             f"{root} holds no commit {revision!r}; fetch it: `git fetch origin {revision}`"
         )
 
     def read(path: Path) -> str | None:
-        shown = git("show", f"{commit.stdout.strip()}:./{path.as_posix()}")
-        return None if shown.returncode else shown.stdout
+        return git_output(root, "show", f"{commit.strip()}:./{path.as_posix()}")
 
     return _results(read, f"commit {revision}")
 

@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from stages.dti.reporting.html import NOTHING, number
+from stages.dti.reporting.html import interval, number
 
 _WIDTH, _HEIGHT = 300, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 32
@@ -65,19 +65,6 @@ class IntervalChart:
     signed: bool
 
 
-def interval_text(
-    value: float | None, low: float | None, high: float | None, *, signed: bool = False
-) -> str:
-    """Return ``0.851 (0.810–0.889)``, signed ``+0.012 (−0.020 to +0.044)``; a dash for nothing."""
-    if value is None:
-        return NOTHING
-    form, between = ("+.3f", " to ") if signed else (".3f", "–")
-    text = f"{value:{form}}"
-    if low is not None and high is not None:
-        text += f" ({low:{form}}{between}{high:{form}})"
-    return text.replace("-", "\N{MINUS SIGN}")
-
-
 def interval_chart(
     title: str,
     intervals: Sequence[Interval],
@@ -113,7 +100,7 @@ def interval_chart(
             low=position(row.low if row.high is not None else None),
             high=position(row.high),
             reference=position(row.reference),
-            text=interval_text(row.value, row.low, row.high, signed=signed),
+            text=interval(row.value, row.low, row.high, signed=signed),
         )
         for row in intervals
     ]

@@ -18,10 +18,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stages.dti.artifacts.evaluation import Strata, Stratum
-from stages.dti.artifacts.measured import Measure, Metric
+from stages.dti.artifacts.measured import Metric
 from stages.dti.artifacts.metrics import Metrics, ModelMetrics
 from stages.dti.errors import DataError
 from stages.dti.evaluation.curves import NEGATIVE, POSITIVE
+from stages.dti.evaluation.metrics import interval_text
 
 DOTS_PER_INCH = 130
 CANDIDATE_COLOUR = "#0072B2"
@@ -87,7 +88,7 @@ def _read_curve(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, float_precision="round_trip", dtype={"model": str})
 
 
-def save_pictures(results: Results, folder: Path) -> None:
+def save_figures(results: Results, folder: Path) -> None:
     """Write ``{roc,precision_recall,reliability,confusion,strata}.png`` into ``folder``."""
     drawings = {
         "roc": _draw_roc,
@@ -135,7 +136,7 @@ def _draw_curves(axes: Axes, results: Results, curve: pd.DataFrame, metric: Metr
     columns = [column for column in curve.columns if column != "model"]
     for key in reversed(results.names):
         rows = curve[curve["model"] == key]
-        label = f"{results.names[key]}  {_with_interval(results.metrics[key].of(metric))}"
+        label = _label(results, key, metric)
         axes.plot(rows[columns[0]], rows[columns[1]], label=label, **_line(results, key))
     if curve.empty:
         axes.text(0.5, 0.5, "undefined: the test pairs hold one class", ha="center", color=INK)
@@ -150,7 +151,7 @@ def _draw_reliability(results: Results) -> Figure:
         axes.plot(
             rows["mean_probability"],
             rows["observed_fraction"],
-            label=f"{results.names[key]}  {_with_interval(results.metrics[key].ece)}",
+            label=_label(results, key, "ece"),
             **_marker(results, key),
             **_line(results, key),
         )
@@ -324,6 +325,11 @@ def _legend(figure: Figure, axes: Axes, results: Results, title: str) -> None:
     )
 
 
+def _label(results: Results, key: str, metric: Metric) -> str:
+    measure = results.metrics[key].of(metric)
+    return f"{results.names[key]}  {interval_text(measure.value, measure.low, measure.high)}"
+
+
 def _colour(results: Results, key: str) -> str:
     place = list(results.names).index(key)
     return BASELINE_COLOURS[(place - 1) % len(BASELINE_COLOURS)] if place else CANDIDATE_COLOUR
@@ -340,11 +346,3 @@ def _line(results: Results, key: str) -> dict[str, Any]:
 def _marker(results: Results, key: str) -> dict[str, Any]:
     place = list(results.names).index(key)
     return {"marker": MARKERS[place % len(MARKERS)], "markersize": 4.5 if place else 6}
-
-
-def _with_interval(measure: Measure) -> str:
-    if measure.value is None:
-        return "undefined"
-    if measure.low is None:
-        return f"{measure.value:.3f}"
-    return f"{measure.value:.3f} ({measure.low:.3f} to {measure.high:.3f})"

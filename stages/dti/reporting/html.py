@@ -1,4 +1,4 @@
-"""Renders a template into one HTML file that needs no network: styles and pictures inside it.
+"""Renders a template into one HTML file that needs no network: styles and figures inside it.
 
 Pages' templates, and what they share (frame, style, macros), stand in ``templates/``. A value that
 a template names and the caller does not give is an error, so that a page never shows an empty place
@@ -16,13 +16,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stages.dti.errors import DataError
+from stages.dti.evaluation.metrics import interval_text
 
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 NOTHING = "–"
 """Shown where a number is undefined."""
 
-_PICTURE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+_IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 def render(template: str, **values: Any) -> str:
@@ -34,15 +35,15 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def picture(path: Path) -> str:
-    """Return a picture file (.png, .svg) as a data URI.
+def embedded(path: Path) -> str:
+    """Return an image file (.png, .svg) as a data URI.
 
     Raises:
         DataError: the file has another suffix.
     """
-    media_type = _PICTURE_TYPES.get(path.suffix)
+    media_type = _IMAGE_TYPES.get(path.suffix)
     if media_type is None:
-        raise DataError(f"{path.name}: not a picture that a page embeds; expected .png or .svg")
+        raise DataError(f"{path.name}: not an image that a page embeds; expected .png or .svg")
     return f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
@@ -53,6 +54,17 @@ def number(value: float | None, digits: int | None = None) -> str:
     if digits is None:
         digits = 0 if float(value).is_integer() else 3
     return f"{value:,.{digits}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def interval(
+    value: float | None, low: float | None, high: float | None, *, signed: bool = False
+) -> str:
+    """Return ``0.851 (0.810–0.889)``, signed ``+0.012 (−0.020 to +0.044)``; a dash for nothing."""
+    if value is None:
+        return NOTHING
+    form, between = ("+.3f", " to ") if signed else (".3f", "–")
+    text = interval_text(value, low, high, between=between, form=form)
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def percent(value: float | None, digits: int = 1) -> str:

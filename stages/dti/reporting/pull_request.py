@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from stages.dti.evaluation.metrics import interval_text
 from stages.dti.paths import INTERACTIONS, SPLITS
 from stages.dti.reporting.changes import (
     Change,
@@ -144,10 +145,9 @@ def _measured(results: Results, figure: str) -> str:
     if entry is None:
         return NOTHING
     value = entry[figure] if figure in entry else entry["value"]
-    interval = ""
     if entry.get("low") is not None:
-        interval = f" ({_number(entry['low'])}–{_number(entry['high'])})"
-    return f"{_number(value)}{interval}, {_cell(entry['name'])}"
+        value = interval_text(value, entry["low"], entry["high"], between="–")
+    return f"{_number(value)}, {_cell(entry['name'])}"
 
 
 def _number(value: Any) -> str:

@@ -15,16 +15,15 @@ from stages.dti.artifacts.evaluation import Strata, Stratum
 from stages.dti.artifacts.leakage import NearestTrainSimilarity
 from stages.dti.artifacts.measured import CountedShare, Measure
 from stages.dti.artifacts.metrics import Metrics, ModelMetrics
-from stages.dti.evaluation.metrics import LOWER_IS_BETTER, TITLES
+from stages.dti.evaluation.metrics import LOWER_IS_BETTER, TITLES, bounds_text
 from stages.dti.reporting.charts import (
     Interval,
     IntervalChart,
     histogram,
     interval_chart,
-    interval_text,
     line_chart,
 )
-from stages.dti.reporting.html import picture, render, words
+from stages.dti.reporting.html import embedded, interval, render, words
 from stages.dti.reporting.results import Results
 from stages.dti.reporting.trust import coverage_rows, robustness_groups, warning_charts
 
@@ -38,16 +37,16 @@ CURVES = {
 }
 """Titles of the learning curves, in the order in which they are shown; others follow."""
 
-PICTURES = {
+FIGURES = {
     "roc": "ROC",
     "precision_recall": "Precision and recall",
     "reliability": "Reliability",
     "confusion": "Confusion",
 }
-"""Titles of the pictures, likewise."""
+"""Titles of the figures, likewise."""
 
-STRATA_PICTURE = "strata"
-"""The picture that stands beside the strata, not among the others."""
+STRATA_FIGURE = "strata"
+"""The figure that stands beside the strata, not among the others."""
 
 CONTENTS = (
     ("summary", "Summary"),
@@ -70,7 +69,7 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
         title: its heading.
         confidence: of the intervals, such as 0.95.
     """
-    drawn = {path.stem: picture(path) for path in sorted(figures.glob("*.png"))}
+    drawn = {path.stem: embedded(path) for path in sorted(figures.glob("*.png"))}
     metric, strongest = results.decision.metric, results.decision.strongest_baseline
     return render(
         "report.html",
@@ -90,12 +89,10 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
         inside=_share(results.applicability.inside),
         outside=_share(results.applicability.outside),
         curves=_curve_figures(results),
-        pictures=[
-            (title, drawn[name])
-            for name, title in _titles(drawn, PICTURES)
-            if name != STRATA_PICTURE
+        figures=[
+            (title, drawn[name]) for name, title in _titles(drawn, FIGURES) if name != STRATA_FIGURE
         ],
-        strata_picture=drawn.get(STRATA_PICTURE),
+        strata_figure=drawn.get(STRATA_FIGURE),
         similarity=_similarity_figures(results.leakage.nearest_train_similarity),
         rejections=_shares(results.prepare.rejected_by_reason),
         card=_markdown(results.card),
@@ -103,7 +100,7 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
 
 
 def _share(entry: CountedShare) -> str:
-    return interval_text(entry.value, entry.low, entry.high)
+    return interval(entry.value, entry.low, entry.high)
 
 
 def _titles(present: Iterable[str], known: dict[str, str]) -> list[tuple[str, str]]:
@@ -176,7 +173,7 @@ def _metrics_table(metrics: Metrics) -> dict[str, Any]:
         cells = [
             {
                 "value": entry.value,
-                "interval": _bounds_text(entry),
+                "interval": _bounds(entry),
                 "best": best is not None and entry.value == best,
                 "reason": entry.reason or "",
             }
@@ -187,10 +184,10 @@ def _metrics_table(metrics: Metrics) -> dict[str, Any]:
     return {"models": list(models), "rows": rows, "thresholds": thresholds}
 
 
-def _bounds_text(entry: Measure) -> str:
+def _bounds(entry: Measure) -> str:
     if entry.low is None or entry.high is None:
         return ""
-    return f"{entry.low:.3f}–{entry.high:.3f}"
+    return bounds_text(entry.low, entry.high, between="–")
 
 
 def _strata_charts(

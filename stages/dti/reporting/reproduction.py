@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from stages.dti.errors import ConfigError
 from stages.dti.paths import ROOT
+from stages.dti.runtime.git import git_output
 
 REPORTS = "reports"
 PARAMETERS = "params.yaml"
@@ -97,19 +97,21 @@ def reproduction(root: Path = ROOT) -> str:
     Raises:
         ConfigError: a file is no JSON.
     """
-    head = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = git_output(root, "rev-parse", "--verify", "--quiet", "HEAD")
     if head is None:
         return "There is no commit to compare the figures with."
     if not (root / PARAMETERS).is_file():
         raise ConfigError(f"{PARAMETERS} does not exist; run `make repro`, which composes it")
-    if (root / PARAMETERS).read_text(encoding="utf-8") != _git(root, "show", f"HEAD:{PARAMETERS}"):
+    if (root / PARAMETERS).read_text(encoding="utf-8") != git_output(
+        root, "show", f"HEAD:{PARAMETERS}"
+    ):
         return (
             "The figures are those of another configuration than the committed one "
             f"({PARAMETERS} differs): `dvc metrics diff` compares them."
         )
-    names = (_git(root, "ls-tree", "--name-only", "HEAD", f"{REPORTS}/") or "").splitlines()
+    names = (git_output(root, "ls-tree", "--name-only", "HEAD", f"{REPORTS}/") or "").splitlines()
     committed = {
-        Path(name).name: _parsed(name, _git(root, "show", f"HEAD:{name}") or "")
+        Path(name).name: _parsed(name, git_output(root, "show", f"HEAD:{name}") or "")
         for name in names
         if name.endswith(".json")
     }
@@ -145,14 +147,3 @@ def _parsed(name: str, text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise ConfigError(f"{name} is no JSON ({error}); run `dvc repro` anew") from error
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """Return what git prints; ``None`` without git, or where it fails."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], check=False, capture_output=True, text=True
-        )
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None

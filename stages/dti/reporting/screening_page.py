@@ -32,14 +32,14 @@ class Drawn:
 
     Attributes:
         anchor: its place on the page.
-        picture: its structure as a data URI.
+        drawing: its structure as a data URI.
         targets: those in whose list it stands.
     """
 
     anchor: str
     name: str
     drug_id: str
-    picture: str
+    drawing: str
     targets: list[str]
 
 
@@ -85,7 +85,7 @@ def _drawn(row: dict[Any, Any], number: int) -> Drawn:
         anchor=f"drug-{number}",
         name=row["drug_name"] if isinstance(row["drug_name"], str) else row["drug_id"],
         drug_id=row["drug_id"],
-        picture=structure(row["smiles"]),
+        drawing=structure(row["smiles"]),
         targets=[],
     )
 

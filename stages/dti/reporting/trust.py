@@ -8,8 +8,8 @@ from stages.dti.artifacts.evaluation import Applicability, Robustness
 from stages.dti.artifacts.measured import CountedShare, Measure
 from stages.dti.artifacts.metrics import ModelMetrics
 from stages.dti.evaluation.robustness import BROKEN, FALLS, HOLDS, NO_EFFECT, UNCHANGED
-from stages.dti.reporting.charts import Interval, IntervalChart, interval_chart, interval_text
-from stages.dti.reporting.html import words
+from stages.dti.reporting.charts import Interval, IntervalChart, interval_chart
+from stages.dti.reporting.html import interval, words
 
 CHANCE = 0.5
 
@@ -111,4 +111,4 @@ def robustness_groups(robustness: Robustness) -> list[dict[str, Any]]:
 
 
 def _text(entry: Measure | CountedShare) -> str:
-    return interval_text(entry.value, entry.low, entry.high)
+    return interval(entry.value, entry.low, entry.high)

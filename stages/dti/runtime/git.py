@@ -28,28 +28,32 @@ class GitState:
 
 def git_commit(root: Path = ROOT) -> GitState:
     """Return the commit of the repository at ``root``; ``None`` where there is none."""
-    commit = _git(root, "rev-parse", "HEAD")
+    commit = git_output(root, "rev-parse", "HEAD")
     if commit is None:
         return GitState(None, dirty=False)
-    return GitState(commit, dirty=bool(_git(root, "status", "--porcelain", "--", *SOURCES)))
+    return GitState(
+        commit.strip(), dirty=bool(git_output(root, "status", "--porcelain", "--", *SOURCES))
+    )
 
 
 def uncommitted(root: Path, paths: Collection[str]) -> list[str]:
     """Return the files at or below ``paths`` that differ from the commit, or are not in it."""
     # Each entry is a status of one or two letters, and a path.
-    listed = _git(root, "status", "--porcelain", "--no-renames", "-z", "--", *paths) or ""
+    listed = git_output(root, "status", "--porcelain", "--no-renames", "-z", "--", *paths) or ""
     return sorted(entry.strip().partition(" ")[2].strip() for entry in listed.split("\0") if entry)
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git_output(root: Path, *arguments: str) -> str | None:
+    """Return what git prints in ``root``; ``None`` without git, or where it fails."""
     try:
-        result = subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(root), *arguments],
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=root,
             check=False,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             timeout=30,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return result.stdout.strip() if result.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None

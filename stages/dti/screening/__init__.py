@@ -1,1 +1,1 @@
-"""Whole libraries against many targets: matrix, ranking, chunks, engines and the page."""
+"""Whole libraries against many targets: chunks, engines, results."""

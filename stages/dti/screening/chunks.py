@@ -16,7 +16,7 @@ import pandas as pd
 from stages.dti.features.store import TargetFeatures
 from stages.dti.files import write_folder
 from stages.dti.models.base import Precision
-from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.inputs import PreparedInputs
 from stages.dti.prediction.matrix import model_scores
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.ranking import best_first
@@ -71,19 +71,19 @@ class Chunk:
 
 def score_chunk(
     predictor: Predictor,
-    targets: Ready[TargetFeatures],
+    targets: PreparedInputs[TargetFeatures],
     smiles: Sequence[str | None],
     settings: ChunkSettings,
     *,
     processes: int | None = 1,
 ) -> Chunk:
-    """Featurise and score one chunk.
+    """Featurize and score one chunk.
 
     Args:
         smiles: as the library has them.
-        processes: how many featurise; ``None``: all available.
+        processes: how many featurize; ``None``: all available.
     """
-    drugs = predictor.ready_drugs([text or "" for text in smiles], processes=processes)
+    drugs = predictor.prepare_drugs([text or "" for text in smiles], processes=processes)
     canonical = [drugs.texts[row] if row >= 0 else None for row in drugs.rows]
     scores = np.empty((0, len(targets.texts)), dtype=np.float32)
     if drugs.texts:

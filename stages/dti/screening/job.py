@@ -18,7 +18,7 @@ import pandas as pd
 from stages.dti.errors import DataError
 from stages.dti.features.store import TargetFeatures
 from stages.dti.hashing import code_sha256
-from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.inputs import PreparedInputs
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.runtime.progress import EACH_S, ProgressLog
 from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
@@ -28,7 +28,7 @@ _LIBRARIES = ("datamol", "numpy", "rdkit", "torch", "lightgbm")
 """Packages whose version may show in a score."""
 
 _PARALLEL_FROM = 20_000
-"""Below this many drugs, processes that featurise cost more to start than they save."""
+"""Below this many drugs, processes that featurize cost more to start than they save."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Job:
     Attributes:
         folder: of the model; ``predictor`` is loaded from it.
         library, targets: as ``library.py`` reads them.
-        ready: the targets featurised.
+        ready: the targets featurized.
         chunk_drugs: library rows per chunk.
     """
 
@@ -46,7 +46,7 @@ class Job:
     predictor: Predictor
     library: pd.DataFrame
     targets: pd.DataFrame
-    ready: Ready[TargetFeatures]
+    ready: PreparedInputs[TargetFeatures]
     settings: ChunkSettings
     chunk_drugs: int
 
@@ -60,7 +60,7 @@ class Job:
         settings: ChunkSettings,
         chunk_drugs: int,
     ) -> Job:
-        """Featurise the targets.
+        """Featurize the targets.
 
         Raises:
             DataError: two targets have one id, or none of them can be scored.
@@ -71,7 +71,7 @@ class Job:
                 f"screen.targets names {twice.iloc[0]!r} more than once; give every target its own "
                 "target_id"
             )
-        ready = predictor.ready_targets(as_targets(targets))
+        ready = predictor.prepare_targets(as_targets(targets))
         if not ready.texts:
             raise DataError(
                 f"none of the {len(targets)} targets of screen.targets can be scored; "

@@ -20,7 +20,7 @@ from stages.dti.config.screen import RayConfig
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import TargetFeatures
 from stages.dti.paths import ROOT
-from stages.dti.prediction.inputs import Ready
+from stages.dti.prediction.inputs import PreparedInputs
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.runtime.process import LIBRARY_SETTINGS
 from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
@@ -36,7 +36,10 @@ class Worker:
     """A process of the cluster, with the model loaded."""
 
     def __init__(
-        self, files: dict[str, bytes], targets: Ready[TargetFeatures], settings: ChunkSettings
+        self,
+        files: dict[str, bytes],
+        targets: PreparedInputs[TargetFeatures],
+        settings: ChunkSettings,
     ) -> None:
         limit_threads(settings.threads)
         with tempfile.TemporaryDirectory() as scratch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -30,9 +30,9 @@ RANKING_COLUMNS = (
     "target_name",
     "organism",
     *(
-        field.name
-        for field in fields(Prediction)
-        if field.name not in ("status", "reason", "smiles", "drug_name", "target_id", "target_name")
+        name
+        for name in Prediction.model_fields
+        if name not in ("status", "reason", "smiles", "drug_name", "known_target_id", "target_name")
     ),
 )
 """Columns of the ranking: who, then the numbers of ``Prediction``."""
@@ -202,7 +202,7 @@ def _ranked(
 ) -> pd.DataFrame:
     chosen = table.iloc[order]
     drugs = job.library.iloc[chosen["row"].to_numpy(dtype=np.int64)]
-    numbers = pd.DataFrame([asdict(answers[position]) for position in order])
+    numbers = pd.DataFrame([answers[position].model_dump() for position in order])
     unknown = dict.fromkeys(numbers.columns[numbers.isna().all()], np.float64)
     numbers = numbers.astype(unknown)  # a column of None alone would have no type in the file
     who = pd.DataFrame(

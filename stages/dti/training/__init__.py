@@ -1,1 +1,1 @@
-"""Batching and the Lightning training loop."""
+"""Fitting a model, and what makes it a candidate."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from stages.dti.config.model import (
-    AnyModel,
-    BaseRateConfig,
-    GradientBoostingConfig,
-    LogisticRegressionConfig,
-    NearestNeighbourConfig,
-)
+from stages.dti.config.model import AnyModel
 from stages.dti.errors import ConfigError
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext, Model
+from stages.dti.models.classical.registry import classical_class
 
 
 def fit_classical(
@@ -20,23 +15,15 @@ def fit_classical(
     """Fit a classical model; its class is imported when it is needed.
 
     Raises:
-        ConfigError: the configuration is that of a neural model.
+        ConfigError: the configuration is that of a neural model, or pairs have weights and the
+            model no loss that they could change.
     """
-    match config:
-        case BaseRateConfig():
-            from stages.dti.models.classical.base_rate import BaseRate
-
-            return BaseRate.fit(config, train, validation, context)
-        case NearestNeighbourConfig():
-            from stages.dti.models.classical.nearest_neighbour import NearestNeighbour
-
-            return NearestNeighbour.fit(config, train, validation, context)
-        case LogisticRegressionConfig():
-            from stages.dti.models.classical.logistic_regression import LogisticRegressionModel
-
-            return LogisticRegressionModel.fit(config, train, validation, context)
-        case GradientBoostingConfig():
-            from stages.dti.models.classical.gradient_boosting import GradientBoosting
-
-            return GradientBoosting.fit(config, train, validation, context)
-    raise ConfigError(f"{config.name} is no classical model, so it cannot be a baseline")
+    found = classical_class(config.name)
+    if found is None:
+        raise ConfigError(f"{config.name} is no classical model, so it cannot be a baseline")
+    if train.weights is not None and not found.weighs_pairs:
+        raise ConfigError(
+            f"model {config.name} cannot weight pairs; use trainer.class_weight=none, or another "
+            "model"
+        )
+    return found.fit(config, train, validation, context)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import pytorch_lightning as pl
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
+from pytorch_lightning.plugins import MixedPrecision
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from stages.dti.config.model import DrugBANConfig
@@ -21,11 +24,16 @@ from stages.dti.models.base import FitContext, OnEpoch
 from stages.dti.models.drugban.encoders import Widths
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
+from stages.dti.training.callbacks import STATE_FILE, KeptEpochs, in_order
+from stages.dti.training.checkpoint_io import SafetensorsIO
+from stages.dti.training.data import Job, loaders
 from stages.dti.training.domain import DomainAdaptation
-from stages.dti.training.job import Job
 from stages.dti.training.lightning_module import DrugBANModule
-from stages.dti.training.loop import Loop, Progress
+from stages.dti.training.logger import EpochLogger
 from stages.dti.training.processes import LocalProcesses, Process, together
+from stages.dti.training.synchronised import synchronise
+
+logger = logging.getLogger(__name__)
 
 
 def fit_drugban(
@@ -75,8 +83,8 @@ def fit_drugban_snapshots(
         context.checkpoint,
         until_stale=False,
     )
-    progress = _run(job, context)
-    return [_model(job, weights) for weights in progress.snapshots[-snapshots:]]
+    kept = _run(job, context)
+    return [_model(job, weights) for weights in kept.snapshots[-snapshots:]]
 
 
 def precision_here(
@@ -93,6 +101,17 @@ def precision_here(
     return "bf16-mixed" if native else "32-true"
 
 
+class CachingMixedPrecision(MixedPrecision):
+    """bf16 that converts a weight once per step, however often the step reads it.
+
+    Lightning turns autocast's cache off.
+    """
+
+    def autocast_context_manager(self) -> torch.autocast:
+        """Return the context of a forward pass."""
+        return torch.autocast(self.device, dtype=torch.bfloat16)
+
+
 def _network(job: Job) -> DrugBANNetwork:
     widths = Widths.of(job.model, job.train.drugs, job.train.targets)
     return DrugBANNetwork(job.model, widths)
@@ -104,7 +123,7 @@ def _model(job: Job, weights: dict[str, Tensor]) -> DrugBAN:
     return DrugBAN(network)
 
 
-def _run(job: Job, context: FitContext) -> Progress:
+def _run(job: Job, context: FitContext) -> KeptEpochs:
     settings = job.settings
     gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
     # The processes share what one would have.
@@ -116,28 +135,77 @@ def _run(job: Job, context: FitContext) -> Progress:
         return _train(job, threads, context.on_epoch, process)
 
 
-def _train(
-    job: Job,
-    threads: int,
-    on_epoch: OnEpoch,
-    process: Process,
-) -> Progress:
+def _train(job: Job, threads: int, on_epoch: OnEpoch, process: Process) -> KeptEpochs:
     """Train in this process, as one of ``process.count``."""
-    settings = job.settings
+    settings, labels = job.settings, job.validation.labels
+    assert labels is not None
     with _reproducible(threads):
         torch.manual_seed(job.seed)
-        module = DrugBANModule(_network(job), settings, job.total_steps, process, job.adaptation)
-        fabric = Fabric(
-            accelerator=settings.accelerator,
-            devices=settings.devices,
-            strategy=_strategy(job, process),
-            precision=precision_here(settings.precision, settings.accelerator),
-        )
-        fabric.launch()
-        return Loop(job, module, fabric, process, on_epoch).run()
+        kept = KeptEpochs(settings)
+        network = _network(job)
+        trainer = _trainer(job, process, kept, on_epoch)
+        adaptation = None if job.adaptation is None else job.adaptation.config
+        facts = {
+            "seed": job.seed,
+            "model": job.model.model_dump(),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "device": str(trainer.strategy.root_device),
+            "precision": trainer.precision,
+        }
+        module = DrugBANModule(network, settings, process, labels, adaptation, facts)
+        if process.count > 1:
+            synchronise(network)
+        state = _resumable(job, facts, on_epoch)
+        with _signals_passed_on():
+            trainer.fit(module, *loaders(job, network, process), ckpt_path=state)
+    return kept
 
 
-def _strategy(job: Job, process: Process) -> DDPStrategy | Literal["auto"]:
+def _trainer(job: Job, process: Process, kept: KeptEpochs, on_epoch: OnEpoch) -> pl.Trainer:
+    settings = job.settings
+    plugins: list[Any] = [SafetensorsIO()]
+    precision = precision_here(settings.precision, settings.accelerator)
+    if precision == "bf16-mixed":
+        gpu = settings.accelerator != "cpu" and torch.cuda.is_available()
+        plugins.append(CachingMixedPrecision(precision, "cuda" if gpu else "cpu"))
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        strategy=_strategy(job, process),
+        # A plugin takes the flag's place.
+        precision="32-true" if precision == "32-true" else None,
+        max_epochs=settings.max_epochs,
+        gradient_clip_val=settings.gradient_clip_val,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        callbacks=[*in_order(job, process, kept)],
+        logger=EpochLogger(on_epoch),
+        plugins=plugins,
+        deterministic=True,
+        use_distributed_sampler=False,
+        enable_checkpointing=job.checkpoint is not None,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _resumable(job: Job, facts: dict[str, Any], on_epoch: OnEpoch) -> str | None:
+    """Return the state that an interrupted run of this fit left, having reported its epochs."""
+    if job.checkpoint is None or not (job.checkpoint / STATE_FILE).is_file():
+        return None
+    file = job.checkpoint / STATE_FILE
+    state = SafetensorsIO().load_checkpoint(file)
+    if state["facts"] != facts:
+        logger.info("starting anew: %s was written by %s", file, state["facts"])
+        return None
+    for metrics in state["callbacks"][KeptEpochs.__qualname__]["curve"]:
+        on_epoch(metrics)
+    logger.info("resumed after epoch %d", state["epoch"])
+    return str(file)
+
+
+def _strategy(job: Job, process: Process) -> Strategy | Literal["auto"]:
     if process.count == 1:
         return "auto"
     return DDPStrategy(
@@ -156,19 +224,40 @@ def _reproducible(threads: int) -> Iterator[None]:
     deterministic: Any = torch.utils.deterministic
     filled = deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
     # It would write each result twice, and finds only programs that read what they never wrote.
     deterministic.fill_uninitialized_memory = False
     for name in ("lightning_fabric", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*lr_scheduler.step.*before.*optimizer.step.*")
+            for known in (
+                ".*lr_scheduler.step.*before.*optimizer.step.*",
+                ".*does not have many workers.*",
+                ".*number of training batches .* is smaller than the logging interval.*",
+                ".*Checkpoint directory .* exists and is not empty.*",
+                ".*sync_dist=True.*",
+                ".*treespec, LeafSpec.*",
+            ):
+                warnings.filterwarnings("ignore", known)
             yield
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
         deterministic.fill_uninitialized_memory = filled
+
+
+@contextmanager
+def _signals_passed_on() -> Iterator[None]:
+    """Leave it to the caller what Ctrl+C and SIGTERM end; Lightning makes both a ``sys.exit``."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SIGTERMException:
+        signal.raise_signal(signal.SIGTERM)  # to the handler that was there before
+        raise
+    except SystemExit as end:
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from end
 
 
 def _ignore(_metrics: dict[str, float]) -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from stages.dti.artifacts.training import Validated
+from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.trainer import TrainConfig
 from stages.dti.errors import DataError
 from stages.dti.features.store import FeatureStore, PairData
 from stages.dti.hashing import artefact_hashes
@@ -76,8 +76,8 @@ def load_training_data(paths: Paths, conformal_fraction: float = 0.0) -> Trainin
         if rows["label"].nunique() < 2:
             raise DataError(
                 f"the {part} part holds {len(rows)} pairs of {rows['label'].nunique()} class(es); "
-                "training needs both; change split.kind, split.seed, train.conformal_fraction or "
-                "the label thresholds"
+                "training needs both; change split.kind, split.seed, "
+                "calibration.conformal_fraction or the label thresholds"
             )
         parts[part] = store.pairs(rows)
     adapt = pairs[(pairs["split"] == "adapt") & featurized].drop(columns="label")
@@ -107,42 +107,47 @@ def finish(
     model: Model,
     config: AnyModel,
     data: TrainingData,
-    train: TrainConfig,
+    calibration: CalibrationConfig,
     standardise: StandardiseConfig,
+    seed: int,
 ) -> ModelFolder:
-    """Calibrate ``model``, choose its threshold and fit its prediction sets on validation alone."""
+    """Calibrate ``model``, choose its threshold and fit its prediction sets on validation alone.
+
+    Args:
+        seed: what ``model`` was fitted with; the folder says so.
+    """
     labels = data.validation.labels
     assert labels is not None
     assert data.conformal.labels is not None
     member_scores = model.member_scores(data.validation)
     scores = model.combine(member_scores)
-    calibration = Calibration.fit(train.calibration, scores, labels)
-    probabilities = calibration.apply(scores)
+    calibrated = Calibration.fit(calibration.method, scores, labels)
+    probabilities = calibrated.apply(scores)
     is_ensemble = len(member_scores) > 1
     if data.conformal is data.validation:
         conformal_probabilities = probabilities
     else:
-        conformal_probabilities = calibration.apply(model.score(data.conformal))
+        conformal_probabilities = calibrated.apply(model.score(data.conformal))
     return ModelFolder(
         config=config,
         model=model,
         scalers=data.train.scalers,
         features=data.features,
         standardise=standardise,
-        calibration=calibration,
+        calibration=calibrated,
         member_calibrations=tuple(
-            Calibration.fit(train.calibration, row, labels) for row in member_scores
+            Calibration.fit(calibration.method, row, labels) for row in member_scores
         )
         if is_ensemble
         else (),
-        threshold=choose_threshold(probabilities, labels, train.threshold_metric),
-        threshold_metric=train.threshold_metric,
+        threshold=choose_threshold(probabilities, labels, calibration.threshold_metric),
+        threshold_metric=calibration.threshold_metric,
         conformal=ConformalSets.fit(
-            conformal_probabilities, data.conformal.labels, train.conformal_coverage
+            conformal_probabilities, data.conformal.labels, calibration.conformal_coverage
         ),
         domain=data.domain,
         reference=data.reference,
-        seed=train.seed,
+        seed=seed,
         dataset=data.dataset,
         data_sha256=data.data_sha256,
         validation_metrics=Validated(

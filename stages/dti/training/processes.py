@@ -3,6 +3,11 @@
 Only the fit is done by several: the process that asks for it is the first of them and stays the
 only one that reports, writes and calibrates. Batch-norm statistics and losses are those of the
 whole batch, so that any number of processes computes the same.
+
+The strategy is Lightning's DDP; only the start of the processes is ours. Lightning's ``ddp`` starts
+the whole command anew in each process, so that each would write the stage's outputs and track a
+run; its ``ddp_spawn`` moves the first of them too into a child, where the caller's callbacks and
+MLflow run are out of reach.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,32 +17,6 @@ from torch.optim.lr_scheduler import (
 )
 
 from stages.dti.config.trainer import TrainerConfig
-
-
-@dataclass
-class Schedule:
-    """One schedule of any kind; ``None`` is a constant learning rate."""
-
-    inner: LRScheduler | None
-
-    def after_step(self) -> None:
-        """Move on after an optimiser step."""
-        if self.inner is not None and not isinstance(self.inner, ReduceLROnPlateau):
-            self.inner.step()
-
-    def after_epoch(self, val_loss: float) -> None:
-        """Move on after an epoch's validation."""
-        if isinstance(self.inner, ReduceLROnPlateau):
-            self.inner.step(val_loss)
-
-    def state_dict(self) -> dict[str, Any] | None:
-        """Return the schedule's state."""
-        return None if self.inner is None else self.inner.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any] | None) -> None:
-        """Take over what ``state_dict`` returned."""
-        if self.inner is not None and state is not None:
-            self.inner.load_state_dict(state)
 
 
 def make_optimizer(
@@ -77,32 +50,28 @@ def make_optimizer(
 
 def make_schedule(
     optimizer: torch.optim.Optimizer, config: TrainerConfig, total_steps: int
-) -> Schedule:
-    """Build the schedule over ``total_steps`` optimiser steps.
+) -> LRScheduler | None:
+    """Build the schedule over ``total_steps`` optimiser steps; ``None``: a constant rate.
 
     ``cyclic_cosine`` is that of snapshot ensembles (Huang et al., ICLR 2017, equation 2): the rate
     falls along half a cosine from its start to nearly 0 in each of ``cycles`` equal cycles.
     """
     match config.schedule:
         case "one_cycle":
-            return Schedule(
-                OneCycleLR(
-                    optimizer,
-                    max_lr=[group["lr"] for group in optimizer.param_groups],
-                    total_steps=total_steps,
-                    pct_start=config.warmup_fraction,
-                )
+            return OneCycleLR(
+                optimizer,
+                max_lr=[group["lr"] for group in optimizer.param_groups],
+                total_steps=total_steps,
+                pct_start=config.warmup_fraction,
             )
         case "cosine":
-            return Schedule(CosineAnnealingLR(optimizer, T_max=total_steps))
+            return CosineAnnealingLR(optimizer, T_max=total_steps)
         case "cyclic_cosine":
             cycle = math.ceil(total_steps / config.cycles)
-            return Schedule(
-                LambdaLR(
-                    optimizer, lambda step: (math.cos(math.pi * (step % cycle) / cycle) + 1) / 2
-                )
+            return LambdaLR(
+                optimizer, lambda step: (math.cos(math.pi * (step % cycle) / cycle) + 1) / 2
             )
         case "reduce_on_plateau":
-            return Schedule(ReduceLROnPlateau(optimizer, factor=0.5, patience=2))
+            return ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
         case "constant":
-            return Schedule(None)
+            return None

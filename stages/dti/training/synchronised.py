@@ -1,4 +1,8 @@
-"""Batches shared by several processes, with the statistics that one process would compute."""
+"""Batches shared by several processes, with the statistics that one process would compute.
+
+Lightning's ``sync_batchnorm`` puts in torch's ``SyncBatchNorm``, which knows neither gaps between
+packed rows nor that a drug or target that several processes hold is to count once.
+"""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ if validation and test pairs are exchangeable, then of the pairs that interact a
 The promise is as good as its premise. Pairs of one drug or target are not exchangeable with those
 of another, so a cold split strains it; and where the pairs it is fitted on also chose the best
 epoch, the calibration or an ensemble's weights, the probabilities are a little too good on them.
-``train.conformal_fraction`` sets pairs aside that served nothing else. ``coverage_report`` measures
-what became of the promise on the test pairs.
+``calibration.conformal_fraction`` sets pairs aside that served nothing else. ``coverage_report``
+measures what became of the promise on the test pairs.
 
 scipy.stats is imported where coverage is measured: whoever only predicts need not wait for it.
 """

@@ -19,7 +19,6 @@ from stages.dti.chemistry.sequences import clean_sequence
 from stages.dti.chemistry.standardise import parse_smiles
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.preparation.labels import label_affinities
 from stages.dti.errors import InvalidInputError
 
@@ -55,7 +54,6 @@ class CheckTables:
 def make_tables(
     records: pd.DataFrame,
     dataset: DatasetConfig,
-    config: ValidateConfig,
     standardise: StandardiseConfig,
 ) -> CheckTables:
     """Return the tables of raw records (columns: ``stages/dti/data/sources/formats.py``)."""
@@ -72,7 +70,7 @@ def make_tables(
     targets = records[[*PLACE, "target_id", "sequence"]].assign(
         residue_letters=letters, residues=residues
     )
-    outside = ~residues.between(config.min_residues, config.max_residues)
+    outside = ~residues.between(standardise.min_residues, standardise.max_residues)
     size = letters.mask(
         (letters == OK) & outside, residues.map("{:.0f} residues, outside the limits".format)
     )

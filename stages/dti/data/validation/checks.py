@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.validation.check_tables import FIRST, OK, RELATIONS
 
@@ -38,12 +39,21 @@ class Check:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def all_checks(config: ValidateConfig) -> list[Check]:
-    """Return every check, suite by suite, with the thresholds of ``conf/validate``."""
-    return [*_drug_checks(config), *_target_checks(config), *_interaction_checks(config)]
+def all_checks(config: ValidateConfig, limits: StandardiseConfig) -> list[Check]:
+    """Return every check, suite by suite.
+
+    Args:
+        config: the thresholds.
+        limits: of length, above which ``prepare`` and every model refuse a row.
+    """
+    return [
+        *_drug_checks(config, limits),
+        *_target_checks(config, limits),
+        *_interaction_checks(config),
+    ]
 
 
-def _drug_checks(config: ValidateConfig) -> list[Check]:
+def _drug_checks(config: ValidateConfig, limits: StandardiseConfig) -> list[Check]:
     return [
         _filled(
             "smiles_present", "drugs", "SMILES is given", "smiles", config.min_complete_fraction
@@ -58,19 +68,19 @@ def _drug_checks(config: ValidateConfig) -> list[Check]:
         Check(
             "smiles_length",
             "drugs",
-            f"SMILES has at most {config.max_smiles_length:,} characters",
+            f"SMILES has at most {limits.max_smiles_characters:,} characters",
             "warning",
             "share",
             "ExpectColumnValuesToBeBetween",
             low=config.min_valid_smiles_fraction,
             column="smiles_length",
-            arguments={"min_value": 1, "max_value": config.max_smiles_length},
+            arguments={"min_value": 1, "max_value": limits.max_smiles_characters},
         ),
         _different("drug_count", "drugs", "Different SMILES", "smiles", config.min_drugs),
     ]
 
 
-def _target_checks(config: ValidateConfig) -> list[Check]:
+def _target_checks(config: ValidateConfig, limits: StandardiseConfig) -> list[Check]:
     return [
         _filled(
             "sequence_present",
@@ -89,13 +99,13 @@ def _target_checks(config: ValidateConfig) -> list[Check]:
         Check(
             "sequence_length",
             "targets",
-            f"Sequence has {config.min_residues:,} to {config.max_residues:,} residues",
+            f"Sequence has {limits.min_residues:,} to {limits.max_residues:,} residues",
             "warning",
             "share",
             "ExpectColumnValuesToBeBetween",
             low=config.min_valid_sequence_fraction,
             column="residues",
-            arguments={"min_value": config.min_residues, "max_value": config.max_residues},
+            arguments={"min_value": limits.min_residues, "max_value": limits.max_residues},
         ),
         _different(
             "target_count", "targets", "Different sequences", "sequence", config.min_targets

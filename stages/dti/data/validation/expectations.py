@@ -129,7 +129,7 @@ def run_checks(
                 found[check.name] = _result(check, result.to_json_dict())
     if docs is not None:
         _make_repeatable(docs)
-        _drop_unused_pictures(docs)
+        _drop_unused_images(docs)
     return [found[check.name] for check in checks]
 
 
@@ -211,7 +211,7 @@ def _make_repeatable(docs: Path) -> None:
         page.write_text(text, encoding="utf-8")
 
 
-def _drop_unused_pictures(docs: Path) -> None:
+def _drop_unused_images(docs: Path) -> None:
     """Data Docs bring 3.5 MB of animated help that no page shows; the cache need not hold it."""
     pages = [page.read_text(encoding="utf-8") for page in docs.rglob("*.html")]
     for image in sorted((docs / "static" / "images").iterdir()):

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from stages.dti.config.model import BaseRateConfig
 from stages.dti.features.store import PairData
 from stages.dti.files import write_json
-from stages.dti.models.base import FitContext, SingleModel
+from stages.dti.models.base import ClassicalModel, FitContext
 
 WEIGHTS = "base_rate.json"
 
 
-class BaseRate(SingleModel):
+class BaseRate(ClassicalModel):
     """Scores every pair with the same number."""
+
+    weighs_pairs = False
 
     def __init__(self, pairs: int, positives: int) -> None:
         self._pairs = pairs

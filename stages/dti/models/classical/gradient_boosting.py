@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stages.dti.config.model import GradientBoostingConfig
 from stages.dti.features.store import PairData
-from stages.dti.models.base import FitContext, OnEpoch, SingleModel
+from stages.dti.models.base import ClassicalModel, FitContext, OnEpoch
 from stages.dti.models.classical.pair_matrix import PairMatrix
 from stages.dti.runtime.progress import ProgressLog
 
@@ -29,7 +29,7 @@ _ROWS_AT_ONCE = 4096
 _ROWS_TO_CHOOSE_BINS = 20_000
 
 
-class GradientBoosting(SingleModel):
+class GradientBoosting(ClassicalModel):
     """A LightGBM model, held as the text that is saved: fitted and loaded models score alike."""
 
     def __init__(self, text: str) -> None:
@@ -50,6 +50,7 @@ class GradientBoosting(SingleModel):
         train_set = lightgbm.Dataset(
             _Rows(matrix),
             label=train.labels,
+            weight=train.weights,
             params=parameters,
             feature_name=matrix.names(),
             free_raw_data=True,

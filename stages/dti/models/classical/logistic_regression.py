@@ -26,7 +26,7 @@ from stages.dti.config.model import LogisticRegressionConfig
 from stages.dti.errors import ModelError
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import target_descriptor_names
-from stages.dti.models.base import FitContext, SingleModel
+from stages.dti.models.base import ClassicalModel, FitContext
 
 WEIGHTS = "weights.safetensors"
 
@@ -47,7 +47,7 @@ _ROWS_AT_ONCE = 4096
 _TARGET_COLUMNS = len(target_descriptor_names(0))
 
 
-class LogisticRegressionModel(SingleModel):
+class LogisticRegressionModel(ClassicalModel):
     """A weight per column and an intercept.
 
     Attributes:
@@ -102,6 +102,8 @@ class LogisticRegressionModel(SingleModel):
 class _Loss:
     """``C · Σ log-loss + |w|² / 2`` of weights and, last, an intercept that is not penalised.
 
+    A pair's log-loss is multiplied by its weight, if pairs have weights.
+
     A pair's row is that of its drug beside that of its target. It is never built: sums over pairs
     are sums over drugs and targets, each weighted by its pairs. Only ``hessian`` uses BLAS.
     """
@@ -113,17 +115,20 @@ class _Loss:
         self._pairs = pairs
         self._labels = pairs.labels.astype(np.float64)
         self._strength = inverse_regularisation
+        self._weights = 1.0 if pairs.weights is None else pairs.weights.astype(np.float64)
         self.size = self._drugs.shape[1] + self._targets.shape[1] + 1
 
     def value(self, weights: NDArray[np.float64]) -> float:
         """Return the loss."""
         logits = self._logits(weights)
         losses = np.logaddexp(0, np.where(self._labels > 0.5, -logits, logits))
-        return float(self._strength * losses.sum() + (weights[:-1] ** 2).sum() / 2)
+        return float(
+            self._strength * (self._weights * losses).sum() + (weights[:-1] ** 2).sum() / 2
+        )
 
     def gradient(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the gradient, ``(columns + 1,)``."""
-        surplus = self._strength * (expit(self._logits(weights)) - self._labels)
+        surplus = self._strength * self._weights * (expit(self._logits(weights)) - self._labels)
         of_drug, of_target = self._summed(surplus)
         return np.concatenate(
             [
@@ -136,7 +141,7 @@ class _Loss:
     def hessian(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the matrix of second derivatives, ``(columns + 1, columns + 1)``."""
         probability = expit(self._logits(weights))
-        curvature = self._strength * probability * (1 - probability)
+        curvature = self._strength * self._weights * probability * (1 - probability)
         of_drug, of_target = self._summed(curvature)
         pairs = self._pairs
         of_both = scipy.sparse.csr_array(

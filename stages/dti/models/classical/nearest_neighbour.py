@@ -26,7 +26,7 @@ from stages.dti.chemistry.kmers import SequenceReference
 from stages.dti.config.model import NearestNeighbourConfig
 from stages.dti.features.store import PairData
 from stages.dti.features.targets import sequences_of
-from stages.dti.models.base import FitContext, SingleModel
+from stages.dti.models.base import ClassicalModel, FitContext
 
 WEIGHTS = "train_pairs.safetensors"
 
@@ -53,8 +53,10 @@ class TrainPairs:
     positive: NDArray[np.bool_]
 
 
-class NearestNeighbour(SingleModel):
+class NearestNeighbour(ClassicalModel):
     """Holds train; all work is done when scoring."""
+
+    weighs_pairs = False
 
     def __init__(self, config: NearestNeighbourConfig, train: TrainPairs) -> None:
         self._config = config

@@ -64,7 +64,8 @@ class PairBatch(Movable):
     Attributes:
         plan: what the network's interaction needs to know of the pairs.
         drug, target: int64 ``(pairs,)``, rows of ``drugs`` and ``targets``.
-        labels: float32 ``(pairs,)``, in the order of the pairs here.
+        labels, weights: float32 ``(pairs,)``, in the order of the pairs here; ``None`` if the data
+            have none.
     """
 
     drugs: DrugBatch
@@ -73,6 +74,7 @@ class PairBatch(Movable):
     drug: NDArray[np.int64]
     target: NDArray[np.int64]
     labels: Tensor | None
+    weights: Tensor | None
 
     def __len__(self) -> int:
         return len(self.drug)

@@ -42,7 +42,7 @@ ALIGNMENT = 16
 """The products' inner length is a multiple of this."""
 
 
-def score_matrix(
+def scores_by_gram(
     network: DrugBANNetwork,
     drugs: DrugFeatures,
     targets: TargetFeatures,

@@ -20,11 +20,11 @@ class Joiner(ABC):
 
     @abstractmethod
     def drugs(self, rows: Tensor, starts: NDArray[np.int64]) -> Tensor:
-        """Ready the rows of drugs, of which number i's begin at ``starts[i]``."""
+        """Prepare the rows of drugs, of which number i's begin at ``starts[i]``."""
 
     @abstractmethod
     def target(self, rows: Tensor) -> Tensor:
-        """Ready the rows of one target, without gaps."""
+        """Prepare the rows of one target, without gaps."""
 
     @abstractmethod
     def meet(self, drugs: Tensor, starts: NDArray[np.int64], target: Tensor) -> Tensor:

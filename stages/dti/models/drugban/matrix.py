@@ -16,7 +16,7 @@ FEW_TARGETS = 3
 """Up to as many, one target after the other is quicker: measured with the published sizes."""
 
 
-def score_matrix(
+def network_scores(
     network: DrugBANNetwork,
     drugs: DrugFeatures,
     targets: TargetFeatures,
@@ -32,11 +32,11 @@ def score_matrix(
     attends = isinstance(network.interaction, BilinearAttention) and len(targets) > FEW_TARGETS
     sizes = (network.drug_encoder.sizes(drugs), network.target_encoder.sizes(targets))
     if attends and all(size.max(initial=0) > 1 for size in sizes):
-        return gram.score_matrix(network, drugs, targets, scalers, precision)
-    return _target_by_target(network, drugs, targets, scalers, precision)
+        return gram.scores_by_gram(network, drugs, targets, scalers, precision)
+    return _scores_by_target(network, drugs, targets, scalers, precision)
 
 
-def _target_by_target(
+def _scores_by_target(
     network: DrugBANNetwork,
     drugs: DrugFeatures,
     targets: TargetFeatures,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,12 +13,14 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from stages.dti.config.model import DrugBANConfig
 from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
-from stages.dti.models.base import Precision, SingleModel
+from stages.dti.models.base import Encodings, Precision, SingleModel
 from stages.dti.models.drugban.encoders import Widths
-from stages.dti.models.drugban.matrix import score_matrix
+from stages.dti.models.drugban.interaction import Joiner
+from stages.dti.models.drugban.matrix import network_scores
 from stages.dti.models.drugban.network import DrugBANNetwork
 
 WEIGHTS = "weights.safetensors"
@@ -51,32 +53,68 @@ class DrugBAN(SingleModel):
         thread: a matrix product's rounding depends on its shape, so this is what makes a pair's
         score the same to the last bit in a batch of one and in a batch of thousands.
         """
-        scores = np.empty(len(pairs), dtype=np.float64)
-        network = self.network
         with torch.inference_mode(), one_thread():
-            joiner = network.interaction.joiner()
+            joiner = self.network.interaction.joiner()
             drugs = {
-                row: network.encode_drugs(
-                    network.drug_encoder.collect(pairs.drugs, np.array([row]), pairs.scalers),
-                    joiner,
-                )
-                for row in np.unique(pairs.drug_index)
+                row: self._drug(pairs.drugs, row, pairs.scalers, joiner)
+                for row in np.unique(pairs.drug_index).tolist()
             }
-            order = np.argsort(pairs.target_index, kind="stable")
-            encoded_target, q = -1, torch.empty(0)
-            for pair in order:
-                target = int(pairs.target_index[pair])
-                if target != encoded_target:
-                    q = network.encode_target(
-                        network.target_encoder.collect(
-                            pairs.targets, np.array([target]), pairs.scalers
-                        ),
-                        joiner,
-                    )
-                    encoded_target = target
-                v = drugs[pairs.drug_index[pair]]
-                joint = joiner.meet(v, np.array([0, len(v)]), q)
-                scores[pair] = torch.sigmoid(network.classify(joint).double()).item()
+            return self._meet(
+                pairs,
+                drugs.__getitem__,
+                lambda row: self._target(pairs.targets, row, pairs.scalers, joiner),
+                joiner,
+            )
+
+    def encode_drugs(self, drugs: DrugFeatures, scalers: Scalers) -> list[Tensor]:
+        """Return each drug's rows, ready to meet a target, ``(rows, width)``."""
+        with torch.inference_mode(), one_thread():
+            joiner = self.network.interaction.joiner()
+            return [self._drug(drugs, row, scalers, joiner) for row in range(len(drugs))]
+
+    def encode_targets(self, targets: TargetFeatures, scalers: Scalers) -> list[Tensor]:
+        """Return each target's rows, likewise."""
+        with torch.inference_mode(), one_thread():
+            joiner = self.network.interaction.joiner()
+            return [self._target(targets, row, scalers, joiner) for row in range(len(targets))]
+
+    def encoded_member_scores(self, pairs: PairData, encodings: Encodings) -> NDArray[np.float64]:
+        """Return ``score`` of each pair, ``(1, pairs)``, from what was encoded."""
+        with torch.inference_mode(), one_thread():
+            return self._meet(
+                pairs,
+                encodings.drugs.__getitem__,
+                encodings.targets.__getitem__,
+                self.network.interaction.joiner(),
+            )[None]
+
+    def _drug(self, drugs: DrugFeatures, row: int, scalers: Scalers, joiner: Joiner) -> Tensor:
+        batch = self.network.drug_encoder.collect(drugs, np.array([row]), scalers)
+        return self.network.encode_drugs(batch, joiner)
+
+    def _target(
+        self, targets: TargetFeatures, row: int, scalers: Scalers, joiner: Joiner
+    ) -> Tensor:
+        batch = self.network.target_encoder.collect(targets, np.array([row]), scalers)
+        return self.network.encode_target(batch, joiner)
+
+    def _meet(
+        self,
+        pairs: PairData,
+        drug: Callable[[int], Tensor],
+        target: Callable[[int], Tensor],
+        joiner: Joiner,
+    ) -> NDArray[np.float64]:
+        """Return each pair's score; ``target`` is asked for one row after the other, once each."""
+        scores = np.empty(len(pairs), dtype=np.float64)
+        last, q = -1, torch.empty(0)
+        for pair in np.argsort(pairs.target_index, kind="stable"):
+            row = int(pairs.target_index[pair])
+            if row != last:
+                last, q = row, target(row)
+            v = drug(int(pairs.drug_index[pair]))
+            joint = joiner.meet(v, np.array([0, len(v)]), q)
+            scores[pair] = torch.sigmoid(self.network.classify(joint).double()).item()
         return scores
 
     def matrix(
@@ -87,7 +125,7 @@ class DrugBAN(SingleModel):
         precision: Precision,
     ) -> NDArray[np.float32]:
         """Return the scores of all pairs, float32 ``(drugs, targets)``; see ``matrix.py``."""
-        return score_matrix(self.network, drugs, targets, scalers, precision)
+        return network_scores(self.network, drugs, targets, scalers, precision)
 
     def save(self, folder: Path) -> None:
         """Write the weights as safetensors, and in their header what the encoders read."""

@@ -133,4 +133,5 @@ def pair_batch(
         drug=drug.astype(np.int64),
         target=target.astype(np.int64),
         labels=None if data.labels is None else torch.from_numpy(data.labels[order]),
+        weights=None if data.weights is None else torch.from_numpy(data.weights[order]),
     )

@@ -1,0 +1,1 @@
+"""DrugBAN thrice beside the library's: as plain equations, padded pair by pair, as published."""
