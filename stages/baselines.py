@@ -75,7 +75,7 @@ def run(
                 )
                 (temporary / name).mkdir()
                 folder.save(temporary / name)
-                tracked.log_metrics(folder.validation_metrics)
+                tracked.log_metrics(folder.validation_metrics.plain())
                 tracked.set_model(temporary / name)
 
 

@@ -33,13 +33,14 @@ import numpy as np
 import pandas as pd
 import rdkit
 
+from stages.dti.artifacts.featurize import FeaturizeMetrics
 from stages.dti.config.features import FeaturesConfig, FeaturizeConfig
 from stages.dti.errors import DataError
 from stages.dti.features.drugs import ATOM_FEATURES, DRUG_DESCRIPTORS, featurize_drugs
 from stages.dti.features.embeddings import pin_embedding
 from stages.dti.features.store import FeatureStore, Scaler, Scalers
 from stages.dti.features.targets import RESIDUE_ALPHABET, featurize_targets, target_descriptor_names
-from stages.dti.files import write_folder, write_json
+from stages.dti.files import write_folder
 from stages.dti.paths import CACHE, DRUGS, FEATURES, FEATURIZE_METRICS, SPLITS, TARGETS, Paths
 from stages.dti.runtime.stage import main
 
@@ -61,7 +62,7 @@ def run(paths: Paths, *, features: FeaturesConfig, featurize: FeaturizeConfig) -
         rejected.to_parquet(folder / "rejected.parquet", index=False)
         if featurize.export_csv:
             export_csv(store, folder / "csv")
-    write_json(paths.write(FEATURIZE_METRICS), store.metadata["counts"])
+    FeaturizeMetrics(**store.metadata["counts"]).write(paths.write(FEATURIZE_METRICS))
 
 
 def build_store(

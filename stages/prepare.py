@@ -34,7 +34,7 @@ from stages.dti.config.prepare import PrepareConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.data.preparation.records import prepare_records
 from stages.dti.data.sources.formats import read_records
-from stages.dti.files import write_file, write_json
+from stages.dti.files import write_file
 from stages.dti.paths import DRUGS, INTERACTIONS, PREPARE_METRICS, RAW, REJECTED, TARGETS, Paths
 from stages.dti.runtime.stage import main
 
@@ -98,18 +98,20 @@ def run(
     _write(prepared.targets, paths.write(TARGETS), TARGET_SCHEMA)
     _write(prepared.interactions, paths.write(INTERACTIONS), INTERACTION_SCHEMA)
     _write(prepared.rejected, paths.write(REJECTED), REJECTED_SCHEMA)
-    write_json(paths.write(PREPARE_METRICS), prepared.metrics)
+    prepared.metrics.write(paths.write(PREPARE_METRICS))
+    found = prepared.metrics
     logger.info(
         "%(rows_read)d rows: %(pairs)d pairs of %(drugs)d drugs and %(targets)d targets, "
         "%(positives)d positive; %(rows_merged)d rows merged, %(rows_rejected)d rejected",
-        prepared.metrics,
+        found.plain(),
     )
-    for kind in ("drug", "target"):
-        if prepared.metrics[f"{kind}_ids_of_several"]:
+    ambiguous = {"drug": found.drug_ids_of_several, "target": found.target_ids_of_several}
+    for kind, count in ambiguous.items():
+        if count:
             logger.warning(
                 "%d %s ids stand for several %ss; each was given the id and its key as its own "
                 "id, such as ID~%s…",
-                prepared.metrics[f"{kind}_ids_of_several"],
+                count,
                 kind,
                 kind,
                 kind[0].upper(),

@@ -13,7 +13,7 @@ Out:
     ``models/promoted/``: the exported model (``stages/dti/lifecycle/export.py``). After a refusal
     the model in production, or ``NO_MODEL.md``.
     ``reports/decision.json``: verdict, every check with its reason, the strongest baseline, the
-    comparison with the model promoted before (``gates.Decision``).
+    comparison with the model promoted before (``artifacts/decision.py``).
 Sections:
     ``promote``, ``environment``; for the model card ``dataset`` and ``evaluate``; ``tracking`` as
     a side channel: the registry.
@@ -27,12 +27,20 @@ from __future__ import annotations
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from stages.dti.artifacts.decision import Decision
+from stages.dti.artifacts.evaluation import Strata
 from stages.dti.artifacts.export import CARD, EXPORTED, MODEL, SHORT, Export
+from stages.dti.artifacts.leakage import Leakage
+from stages.dti.artifacts.metrics import Metrics
+from stages.dti.artifacts.model import ModelFacts
 from stages.dti.artifacts.model_files import seal_export, verify_folder
+from stages.dti.artifacts.prepare import PrepareMetrics
+from stages.dti.artifacts.production import Promotion
+from stages.dti.artifacts.training import Training
+from stages.dti.artifacts.validation import ValidationMetrics
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
@@ -40,12 +48,12 @@ from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import DataError
 from stages.dti.evaluation.test_set import read_test_pairs
-from stages.dti.files import read_json, write_folder, write_json, write_text
+from stages.dti.files import write_folder, write_text
 from stages.dti.lifecycle.card import Measured, model_card
 from stages.dti.lifecycle.export import fill_export, keep
-from stages.dti.lifecycle.gates import Decision, decide
+from stages.dti.lifecycle.gates import decide
 from stages.dti.lifecycle.promotion import compare_with_previous
-from stages.dti.lifecycle.record import Promotion, read_history
+from stages.dti.lifecycle.record import read_history
 from stages.dti.lifecycle.transitions import follow_candidate
 from stages.dti.paths import (
     CANDIDATE,
@@ -81,7 +89,7 @@ def run(
     store = configure(tracking)
     candidate = paths.read(CANDIDATE)
     sha256 = verify_folder(candidate)
-    metrics = read_json(paths.read(METRICS))
+    metrics = Metrics.read(paths.read(METRICS))
     test = _test_with_scores(paths)
     history = read_history(paths.read(PRODUCTION), environment.alias)
 
@@ -96,7 +104,7 @@ def run(
             return fetch_by_hash(store, tracking.registered_model, model_sha256, folder)
 
         comparison = compare_with_previous(
-            history, sha256, read_json(candidate / MODEL), metrics, test, find
+            history, sha256, ModelFacts.read(candidate / MODEL), metrics, test, find
         )
         decision = decide(metrics, sha256, comparison, promote, environment)
         destination = paths.write(PROMOTED)
@@ -111,7 +119,7 @@ def run(
         else:
             in_production = find(history[-1].model_sha256) if history else None
             keep(in_production, destination, decision, _why_no_model(history))
-    write_json(paths.write(DECISION), decision.to_dict())
+    decision.write(paths.write(DECISION))
     logger.info("%s", decision.summary)
     if decision.verdict == "passed":
         follow_candidate(tracking, environment, destination)
@@ -148,18 +156,18 @@ def _measured(
     predictor: Predictor,
     dataset: DatasetConfig,
     evaluate: EvaluateConfig,
-    metrics: dict[str, Any],
+    metrics: Metrics,
     decision: Decision,
 ) -> Measured:
     return Measured(
         model=predictor.content,
         dataset=dataset,
-        prepare=read_json(paths.read(PREPARE_METRICS)),
-        leakage=read_json(paths.read(LEAKAGE)),
-        validation=read_json(paths.read(VALIDATION_METRICS)),
-        training=read_json(paths.read(TRAINING_METRICS)),
+        prepare=PrepareMetrics.read(paths.read(PREPARE_METRICS)),
+        leakage=Leakage.read(paths.read(LEAKAGE)),
+        validation=ValidationMetrics.read(paths.read(VALIDATION_METRICS)),
+        training=Training.read(paths.read(TRAINING_METRICS)),
         metrics=metrics,
-        strata=read_json(paths.read(EVALUATION) / "strata.json"),
+        strata=Strata.read(paths.read(EVALUATION) / "strata.json"),
         confidence=evaluate.confidence,
         decision=decision,
     )

@@ -23,10 +23,11 @@ import logging
 
 import pandas as pd
 
+from stages.dti.artifacts.screening import ScreeningMetrics
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.report import ReportConfig
 from stages.dti.config.screen import ScreenConfig
-from stages.dti.files import read_json, write_folder, write_text
+from stages.dti.files import write_folder, write_text
 from stages.dti.paths import (
     EVALUATION_PLOTS,
     FIGURES,
@@ -63,7 +64,7 @@ def run(
     with write_folder(paths.write(FIGURES)) as folder:
         save_figures(drawn, folder)
     ranking = pd.read_parquet(paths.read(SCREENING) / "ranking.parquet")
-    screened = read_json(paths.read(SCREENING_METRICS))
+    screened = ScreeningMetrics.read(paths.read(SCREENING_METRICS))
     page = report_page(results, paths.write(FIGURES), report.title, evaluate.confidence)
     with write_folder(paths.write(PAGES)) as folder:
         write_text(folder / "validation.html", validation_page(results.validation))

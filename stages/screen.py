@@ -30,7 +30,7 @@ import logging
 from pathlib import Path
 
 from stages.dti.config.screen import ScreenConfig
-from stages.dti.files import remove_folder, write_folder, write_json, write_text
+from stages.dti.files import remove_folder, write_folder, write_text
 from stages.dti.paths import CACHE, PROMOTED, SCREENING, SCREENING_METRICS, Paths
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.runtime.stage import main
@@ -59,7 +59,7 @@ def run(paths: Paths, *, screen: ScreenConfig) -> None:
         )
         with write_folder(paths.write(SCREENING)) as folder:
             _write(folder, Screening.of_nothing(), screen)
-        write_json(paths.write(SCREENING_METRICS), Screening.of_nothing().metrics)
+        Screening.of_nothing().metrics.write(paths.write(SCREENING_METRICS))
         return
     predictor = Predictor.load(promoted)
     job = Job.prepare(
@@ -80,7 +80,7 @@ def run(paths: Paths, *, screen: ScreenConfig) -> None:
         scores = folder / "scores" if screen.keep_scores else None
         found = screen_until_certain(job, _engine(screen), cache, screen.top_k, scores)
         _write(folder, found, screen)
-    write_json(paths.write(SCREENING_METRICS), found.metrics)
+    found.metrics.write(paths.write(SCREENING_METRICS))
     remove_folder(cache)
 
 

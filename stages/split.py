@@ -29,7 +29,7 @@ import pandas as pd
 from stages.dti.config.split import SplitConfig
 from stages.dti.data.splitting.leakage import leakage_report
 from stages.dti.data.splitting.splits import make_split
-from stages.dti.files import write_file, write_json
+from stages.dti.files import write_file
 from stages.dti.paths import DRUGS, INTERACTIONS, LEAKAGE, SPLITS, TARGETS, Paths
 from stages.dti.runtime.stage import main
 
@@ -48,10 +48,10 @@ def run(paths: Paths, *, split: SplitConfig) -> None:
 
     with write_file(paths.write(SPLITS)) as path:
         splits.to_parquet(path, index=False)
-    write_json(paths.write(LEAKAGE), report)
-    for part, counts in report["parts"].items():
-        if counts["pairs"]:
-            logger.info("%s: %d pairs, %d positives", part, counts["pairs"], counts["positives"])
+    report.write(paths.write(LEAKAGE))
+    for part, counts in report.parts.items():
+        if counts.pairs:
+            logger.info("%s: %d pairs, %d positives", part, counts.pairs, counts.positives)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from stages.dti.artifacts.training import Training
 from stages.dti.config.adaptation import AdaptationConfig
 from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.model import ModelConfig
@@ -36,7 +37,7 @@ from stages.dti.config.reproducibility import ReproducibilityConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.config.trainer import TrainerConfig
-from stages.dti.files import remove_folder, write_folder, write_json
+from stages.dti.files import remove_folder, write_folder
 from stages.dti.models.base import FitContext
 from stages.dti.paths import (
     CANDIDATE,
@@ -105,21 +106,20 @@ def run(
         folder = finish(trained.model, config, data, calibration, standardise, reproducibility.seed)
         with write_folder(paths.write(CANDIDATE)) as temporary:
             folder.save(temporary)
-        summary = {
-            "model": config.name,
-            **trained.curves.summary(),
-            **folder.validation_metrics,
-        }
+        validated = folder.validation_metrics
+        summary = Training(model=config.name, **validated.given(), **trained.curves.summary())
         if domain is not None:
-            summary["adaptation"] = trained.curves.own.adaptation(len(domain.pairs))
-        write_json(paths.write(TRAINING_METRICS), summary)
+            adapted = trained.curves.own.adaptation(len(domain.pairs))
+            summary = summary.model_copy(update={"adaptation": adapted})
+        summary.write(paths.write(TRAINING_METRICS))
         logger.info(
             "%s: validation AUROC %s on %d pairs",
             config.name,
-            *(folder.validation_metrics[name] for name in ("val_auroc", "val_pairs")),
+            validated.val_auroc,
+            validated.val_pairs,
         )
         trained.curves.save(paths.write(TRAINING_CURVES))
-        tracked.log_metrics(summary)
+        tracked.log_metrics(summary.plain())
         tracked.set_model(paths.write(CANDIDATE))
     remove_folder(checkpoint)
 

@@ -26,7 +26,7 @@ from stages.dti.data.validation.checks import all_checks
 from stages.dti.data.validation.expectations import run_checks
 from stages.dti.data.validation.quality import document, judge, metrics
 from stages.dti.errors import DataError
-from stages.dti.files import write_folder, write_json
+from stages.dti.files import write_folder
 from stages.dti.paths import RAW, VALIDATION, VALIDATION_METRICS, Paths
 from stages.dti.runtime.stage import main
 
@@ -51,8 +51,8 @@ def run(
     with write_folder(folder) as temporary:
         results = run_checks(tables, all_checks(validate, standardise), temporary / "data_docs")
         quality = judge(tables, results, validate)
-        write_json(temporary / "validation.json", document(quality, dataset.name))
-    write_json(paths.write(VALIDATION_METRICS), metrics(quality))
+        document(quality, dataset.name).write(temporary / "validation.json")
+    metrics(quality).write(paths.write(VALIDATION_METRICS))
     logger.info(
         "quality score %g, %d of %d checks passed, %.2f %% of %d rows usable",
         quality.score,

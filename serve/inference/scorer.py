@@ -19,6 +19,7 @@ from serve.http.schemas import (
 )
 from serve.inference.source import Source
 from stages.dti.artifacts.export import SHORT
+from stages.dti.artifacts.model import Version
 from stages.dti.errors import DamagedModelError, InvalidInputError, ModelError
 from stages.dti.files import read_json
 from stages.dti.prediction.predictor import Predictor
@@ -140,35 +141,34 @@ def _confidence(prediction: Prediction) -> float | None:
 def describe(predictor: Predictor, source: Source) -> ModelInfoBody:
     """Return what /model/info says; ``version.json`` and ``metrics.json`` come from the export."""
     info, folder = predictor.info, source.folder
-    promotion = read_json(folder / "version.json")
-    try:
-        of_model = promotion["model_sha256"]
-        described = ModelInfoBody(
-            name=info.name,
-            version=info.sha256[:SHORT],
-            registered=source.registered,
-            sha256=info.sha256,
-            dataset=info.dataset,
-            data_sha256=info.data_sha256,
-            config=info.config,
-            feature_version=info.feature_version,
-            calibration=info.calibration,
-            conformal_coverage=info.conformal_coverage,
-            threshold=info.threshold,
-            threshold_metric=info.threshold_metric,
-            train_pairs=info.train_pairs,
-            train_drugs=info.train_drugs,
-            train_targets=info.train_targets,
-            known_targets=info.known_targets,
-            metrics=read_json(folder / "metrics.json")["candidate"],
-        )
-    except KeyError as error:
-        raise ModelError(
-            f"{folder}: version.json or metrics.json lacks {error}; run `dvc repro promote` anew"
-        ) from error
+    of_model = Version.read(folder / "version.json").model_sha256
     if of_model != info.sha256:
         raise DamagedModelError(
             f"{folder / 'version.json'} is of another model: it names the sha256 {of_model}, the "
             f"model here has {info.sha256}; export it anew with `dvc repro -f promote`"
         )
-    return described
+    # As it was written, whatever the version of the code that measured it.
+    metrics = read_json(folder / "metrics.json").get("candidate")
+    if metrics is None:
+        raise ModelError(
+            f"{folder / 'metrics.json'} has no 'candidate'; run `dvc repro promote` anew"
+        )
+    return ModelInfoBody(
+        name=info.name,
+        version=info.sha256[:SHORT],
+        registered=source.registered,
+        sha256=info.sha256,
+        dataset=info.dataset,
+        data_sha256=info.data_sha256,
+        config=info.config,
+        feature_version=info.feature_version,
+        calibration=info.calibration,
+        conformal_coverage=info.conformal_coverage,
+        threshold=info.threshold,
+        threshold_metric=info.threshold_metric,
+        train_pairs=info.train_pairs,
+        train_drugs=info.train_drugs,
+        train_targets=info.train_targets,
+        known_targets=info.known_targets,
+        metrics=metrics,
+    )

@@ -62,7 +62,7 @@ def test_without_ties_the_covered_count_follows_its_law(
         return 1 / (1 + np.exp(-(signal * labels + random.normal(size=pairs)))), labels
 
     sets = ConformalSets.fit(*draw(400), coverage)
-    report = coverage_report(sets, *draw(1000), confidence=0.95)
+    report = coverage_report(sets, *draw(1000), confidence=0.95).plain()
     rank = int(np.ceil(201 * coverage - 1e-9))
     law = betabinom(500, rank, 201 - rank)
     for group in ("coverage_interacts", "coverage_no_interaction"):

@@ -29,6 +29,7 @@ from stages.dti.prediction.types import Pair
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets
+from tests.support.artifacts import VALIDATED
 from tests.support.drugban_sizes import drugban_of
 from tests.support.service_process import Service, running
 
@@ -117,7 +118,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=0,
         dataset="sample",
         data_sha256={},
-        validation_metrics={},
+        validation_metrics=VALIDATED,
     ).save(folder)
     add_promotion(folder)
     return folder
@@ -133,7 +134,7 @@ def add_promotion(folder: Path) -> None:
     answers = predictor.predict([Pair(*row) for row in test.itertuples(index=False, name=None)])
     test["candidate_score"] = [answer.score for answer in answers]
     write_text(folder / "MODEL_CARD.md", "# A model\n")
-    write_json(folder / "golden.json", golden_predictions(predictor, test, 3))
+    golden_predictions(predictor, test, 3).write(folder / "golden.json")
     write_json(folder / "metrics.json", {"candidate": {"auroc": {"value": 0.5}}})
     write_json(
         folder / "version.json",

@@ -23,6 +23,7 @@ NEUTRALS = {
     "stages.dti.runtime": "starts, logs and ends a process",
     "stages.dti.tracking": "records what was done elsewhere",
     "stages.dti.config": "refuses a value or passes it on; the value is a declared parameter",
+    "stages.dti.artifacts": "refuses a file or passes it on; the file is a dependency",
 }
 """Code that can refuse a run, but never change its result, with the reason.
 
@@ -30,10 +31,11 @@ It is no dependency of any stage, and what it imports is not followed through it
 import, and so do, a test says.
 """
 
-SHELVES = {
-    "stages/dti/artifacts": "each artefact is written by one stage and read by few",
+EXCEPTIONS = {
+    "stages.dti.artifacts.export": "says which files are a model's own, so what its identity is",
+    "stages.dti.artifacts.model_files": "computes the identity of a model",
 }
-"""Folders whose files stand beside each other unread by one another: each is a unit."""
+"""Files of a neutral that decide a result, with the reason; each is a unit by itself."""
 
 PARTS = {
     ("baselines", "stages/dti/training"): "what trains the network is the most of it",
@@ -81,6 +83,8 @@ def imported_modules(path: Path) -> frozenset[str]:
 
 def is_neutral(module: str) -> bool:
     """Whether a module is one of ``NEUTRALS``, or stands in a room that is."""
+    if module in EXCEPTIONS:
+        return False
     return any(module == neutral or module.startswith(f"{neutral}.") for neutral in NEUTRALS)
 
 
@@ -114,7 +118,8 @@ def dependencies(stage: str) -> list[str]:
     found = set()
     for file in closure(stage):
         room = file.parent.as_posix()
-        whole = is_room(file.parent) and room not in SHELVES and (stage, room) not in PARTS
+        own = ".".join(file.with_suffix("").parts) in EXCEPTIONS or (stage, room) in PARTS
+        whole = is_room(file.parent) and not own
         found.add(room if whole else file.as_posix())
     for chosen, rooms in CHOSEN.get(stage, {}).items():
         found = (found - rooms) | {chosen}

@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 
 from stages import acquire, prepare, split
 from stages import promote as promote_stage
+from stages.dti.artifacts.production import Production, Promotion
+from stages.dti.artifacts.training import Training
 from stages.dti.config.acquire import AcquireConfig
 from stages.dti.config.base import build
 from stages.dti.config.calibration import CalibrationConfig
@@ -24,12 +26,10 @@ from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.split import SplitConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.config.tracking import TrackingConfig
-from stages.dti.evaluation.metrics import RANKING, Comparison, counts
-from stages.dti.evaluation.scoring import load_models, score
-from stages.dti.evaluation.strata import stratify
+from stages.dti.evaluation.evaluate import evaluate_model
+from stages.dti.evaluation.scoring import load_models
 from stages.dti.evaluation.test_set import read_test_pairs
-from stages.dti.files import write_json
-from stages.dti.lifecycle.record import Promotion, read_history
+from stages.dti.lifecycle.record import read_history
 from stages.dti.lifecycle.transitions import promote_decided
 from stages.dti.models.base import FitContext
 from stages.dti.paths import (
@@ -52,7 +52,7 @@ from stages.dti.tracking.registry import aliased_version
 from stages.dti.tracking.store import Store, configure
 from stages.dti.training.classical import fit_classical
 from stages.dti.training.export import finish, load_training_data
-from stages.dti.uncertainty.conformal import coverage_report
+from tests.support.artifacts import validated
 from tests.support.prepared_tables import write_features
 from tests.support.tracking_section import tracking_at, write_empty_store
 from tests.support.written_files import files_below
@@ -120,46 +120,18 @@ def fit(root: Path, name: str, folder: Path) -> None:
 
 
 def evaluate(root: Path) -> None:
-    """Write what the evaluate stage writes, without its figures."""
-    test = read_test_pairs(Paths(inputs=root, outputs=root))
-    models = load_models(Paths(inputs=root, outputs=root))
-    nearness, outputs = score(models, test)
-    test = test.join(nearness)
-    labels = test["label"].to_numpy() == 1
-    comparison = Comparison(labels, outputs, EVALUATE)
-    baselines = [name for name in models if name != "candidate"]
-    write_json(
-        root / METRICS,
-        {
-            "candidate": {"model": models["candidate"].info.name}
-            | comparison.table("candidate")
-            | {
-                "conformal": coverage_report(
-                    models["candidate"].content.conformal,
-                    outputs["candidate"].probabilities,
-                    labels,
-                    EVALUATE.confidence,
-                )
-            },
-            "baselines": {name: comparison.table(name) for name in baselines},
-            "differences": {
-                name: {
-                    metric: comparison.difference("candidate", name, metric) for metric in RANKING
-                }
-                for name in baselines
-            },
-            "same_as_candidate": [],
-            "test": counts(labels)
-            | {"drugs": test["drug_key"].nunique(), "targets": test["target_key"].nunique()},
-        },
-    )
-    for name, output in outputs.items():
-        test[f"{name}_score"] = output.scores
-    write_json(root / EVALUATION / "strata.json", stratify(test, outputs, EVALUATE))
-    test.to_parquet(root / EVALUATION / "predictions.parquet", index=False)
+    """Write what the evaluate stage writes, without its curves, and what `train` says."""
+    paths = Paths(inputs=root, outputs=root)
+    models = load_models(paths)
+    config = EVALUATE.model_copy(update={"robustness_pairs": 0})
+    found = evaluate_model(read_test_pairs(paths), models, config)
+    found.metrics.write(root / METRICS)
+    found.strata.write(root / EVALUATION / "strata.json")
+    found.predictions.to_parquet(root / EVALUATION / "predictions.parquet", index=False)
     content = models["candidate"].content
-    training = {"model": content.config.name, "epochs": 0, "best_epoch": None}
-    write_json(root / TRAINING_METRICS, training | content.validation_metrics)
+    Training(
+        model=content.config.name, epochs=0, best_epoch=None, **content.validation_metrics.given()
+    ).write(root / TRAINING_METRICS)
 
 
 def propose(root: Path, name: str) -> None:
@@ -177,10 +149,10 @@ def write_pipeline(root: Path) -> None:
         fit(root, name, root / "models/trained" / name)
     for name in ("base_rate", "nearest_neighbour"):
         shutil.copytree(root / "models/trained" / name, root / BASELINES / name)
-    write_json(
-        root / VALIDATION_METRICS, {"quality_score": 98.5, "checks_passed": 20, "checks_total": 20}
+    validated(quality_score=98.5, checks_passed=20, checks_failed=0).write(
+        root / VALIDATION_METRICS
     )
-    write_json(root / PRODUCTION, {})
+    Production().write(root / PRODUCTION)
     propose(root, "good")
 
 

@@ -12,6 +12,15 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from stages.dti.artifacts.featurize import FeaturizeMetrics
+from stages.dti.artifacts.metrics import (
+    CandidateMetrics,
+    Differences,
+    Metrics,
+    ModelMetrics,
+    PairCounts,
+)
+from stages.dti.artifacts.training import Training
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.evaluate import EvaluateConfig
@@ -32,7 +41,7 @@ from stages.dti.evaluation.curves import (
     reliability_curve,
     roc_curve,
 )
-from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, counts
+from stages.dti.evaluation.metrics import RANKING, Comparison, ModelOutput, prevalence
 from stages.dti.evaluation.robustness import Answers, robustness_report
 from stages.dti.evaluation.strata import stratify
 from stages.dti.files import write_json, write_text
@@ -61,6 +70,7 @@ from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.conformal import ConformalSets, coverage_report
 from stages.report import run
 from tests.support import split_tables
+from tests.support.artifacts import prepared
 from tests.support.prepared_tables import STANDARDISE
 from tests.support.prepared_tables import section as made_section
 
@@ -145,41 +155,33 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
         for check in all_checks(config, STANDARDISE)
     ]
     quality = judge(make_tables(records, dataset, STANDARDISE), found, config)
-    write_json(root / VALIDATION / "validation.json", document(quality, dataset.name))
-    write_json(
-        root / PREPARE_METRICS,
-        {
-            "rows_read": rows + 30,
-            "rows_rejected": 20,
-            "rows_merged": 10,
-            "pairs": rows,
-            "drugs": 40,
-            "targets": 30,
-            "positives": int(interactions["label"].sum()),
-            "prevalence": float(interactions["label"].mean()),
-            "label_conflicts": 0,
-            "published_split_conflicts": 0,
-            "rejected_by_reason": {"invalid_smiles": 15, "undecided_affinity": 5},
-        },
-    )
+    document(quality, dataset.name).write(root / VALIDATION / "validation.json")
+    prepared(
+        rows_read=rows + 30,
+        rows_rejected=20,
+        rows_merged=10,
+        pairs=rows,
+        drugs=40,
+        targets=30,
+        positives=int(interactions["label"].sum()),
+        prevalence=float(interactions["label"].mean()),
+        rejected_by_reason={"invalid_smiles": 15, "undecided_affinity": 5},
+    ).write(root / PREPARE_METRICS)
     splits = interactions[["drug_key", "target_key"]].copy()
     splits[["split", "fold"]] = make_split(interactions, drugs, targets, SPLIT)
-    write_json(root / LEAKAGE, leakage_report(splits, interactions, drugs, targets, SPLIT))
-    write_json(
-        root / FEATURIZE_METRICS,
-        {
-            "drugs": 40,
-            "drugs_rejected": 0,
-            "drugs_in_train": 39,
-            "atoms": 12345,
-            "bonds": 600,
-            "targets": 30,
-            "targets_rejected": 0,
-            "targets_in_train": 30,
-            "targets_cut": 3,
-            "residues": 1800,
-        },
-    )
+    leakage_report(splits, interactions, drugs, targets, SPLIT).write(root / LEAKAGE)
+    FeaturizeMetrics(
+        drugs=40,
+        drugs_rejected=0,
+        drugs_in_train=39,
+        atoms=12345,
+        bonds=600,
+        targets=30,
+        targets_rejected=0,
+        targets_in_train=30,
+        targets_cut=3,
+        residues=1800,
+    ).write(root / FEATURIZE_METRICS)
     test = interactions[splits["split"] == "test"].reset_index(drop=True)
     return (
         test.merge(drugs)
@@ -202,7 +204,7 @@ def unmoved(smiles: Sequence[str], sequences: Sequence[str]) -> Answers:
 
 def write_model_results(
     root: Path, test: pd.DataFrame, generator: np.random.Generator, skill: float
-) -> dict[str, Any]:
+) -> Metrics:
     """Write the results of `train`, `evaluate` and `promote`; return the metrics."""
     labels = test["label"].to_numpy()
 
@@ -219,33 +221,38 @@ def write_model_results(
     comparison = Comparison(labels, outputs, EVALUATE)
     sets = ConformalSets(0.9, positives=40, negatives=100, active_from=0.4, inactive_to=0.7)
 
-    def table(name: str) -> dict[str, Any]:
+    def table(name: str) -> ModelMetrics:
         covered = coverage_report(
             sets, outputs[name].probabilities, labels.astype(bool), EVALUATE.confidence
         )
-        return comparison.table(name) | {"conformal": covered}
+        return comparison.table(name, covered)
 
     baselines = [name for name in outputs if name != "candidate"]
-    metrics = {
-        "candidate": {"model": "drugban"} | table("candidate"),
-        "baselines": {name: table(name) for name in baselines},
-        "same_as_candidate": [],
-        "differences": {
-            name: {metric: comparison.difference("candidate", name, metric) for metric in RANKING}
+    metrics = Metrics(
+        candidate=CandidateMetrics(model="drugban", **table("candidate").given()),
+        baselines={name: table(name) for name in baselines},
+        same_as_candidate=[],
+        differences={
+            name: Differences(
+                **{metric: comparison.difference("candidate", name, metric) for metric in RANKING}
+            )
             for name in baselines
         },
-        "test": counts(labels.astype(bool))
-        | {"drugs": test["drug_key"].nunique(), "targets": test["target_key"].nunique()},
-    }
-    write_json(root / METRICS, metrics)
-    write_json(root / EVALUATION / "strata.json", stratify(test, outputs, EVALUATE))
-    write_json(
-        root / EVALUATION / "applicability.json",
-        applicability_report(test, outputs["candidate"], ApplicabilityDomain(0.4, 0.35), EVALUATE),
+        test=PairCounts(
+            n=len(labels),
+            prevalence=prevalence(labels.astype(bool)),
+            drugs=test["drug_key"].nunique(),
+            targets=test["target_key"].nunique(),
+        ),
     )
-    write_json(
-        root / EVALUATION / "robustness.json",
-        robustness_report(test, outputs["candidate"], unmoved, STANDARDISE, EVALUATE),
+    metrics.write(root / METRICS)
+    candidate = outputs["candidate"]
+    stratify(test, outputs, EVALUATE).write(root / EVALUATION / "strata.json")
+    applicability_report(test, candidate, ApplicabilityDomain(0.4, 0.35), EVALUATE).write(
+        root / EVALUATION / "applicability.json"
+    )
+    robustness_report(test, candidate, unmoved, STANDARDISE, EVALUATE).write(
+        root / EVALUATION / "robustness.json"
     )
     (root / EVALUATION_PLOTS).mkdir(parents=True, exist_ok=True)
     for name, curve in {
@@ -257,9 +264,9 @@ def write_model_results(
         curve.to_csv(root / EVALUATION_PLOTS / f"{name}.csv", index=False)
     (root / SCREENING).mkdir(parents=True, exist_ok=True)
     Screening.of_nothing().ranking.to_parquet(root / SCREENING / "ranking.parquet", index=False)
-    write_json(root / SCREENING_METRICS, Screening.of_nothing().metrics)
+    Screening.of_nothing().metrics.write(root / SCREENING_METRICS)
     decision = decide(metrics, "0" * 64, None, PROMOTE, ENVIRONMENT)
-    write_json(root / DECISION, decision.to_dict())
+    decision.write(root / DECISION)
 
     curves = LearningCurves("drugban", monitor="auroc")
     for epoch in range(6):
@@ -271,8 +278,8 @@ def write_model_results(
 
 def write_training(root: Path, model: str, curves: LearningCurves) -> None:
     """Write what `train` says of a model's fits."""
-    summary = {"val_pairs": 120, "val_auroc": 0.8, "val_auprc": 0.6}
-    write_json(root / TRAINING_METRICS, {"model": model} | curves.summary() | summary)
+    summary = Training(model=model, **curves.summary(), val_pairs=120, val_auroc=0.8, val_auprc=0.6)
+    summary.write(root / TRAINING_METRICS)
     shutil.rmtree(root / TRAINING_CURVES, ignore_errors=True)
     curves.save(root / TRAINING_CURVES)
 

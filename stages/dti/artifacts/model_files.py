@@ -1,4 +1,4 @@
-"""The list of a model folder's files, by which an altered or damaged folder is refused.
+"""``files.json``, by which a model folder that was altered or damaged is refused.
 
 ``files.json`` is written last: ``model`` maps each of the model's own files to its sha256, and
 ``export`` those that promotion put beside them. What ``model`` lists is the model's identity: one
@@ -7,33 +7,38 @@ sha256 over names and hashes, the same for a candidate and for the export that i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stages.dti.artifacts.base import Sha256
+from stages.dti.artifacts.model import ModelArtifact
 from stages.dti.errors import DamagedModelError, DtiError, ModelError
-from stages.dti.files import json_text, write_json
+from stages.dti.files import json_object
 from stages.dti.hashing import file_sha256, sha256_of_list
 
 FILES = "files.json"
 
-_RESTORE = (
-    "restore the folder with `dvc checkout --force`, make it anew with `dvc repro`, or fetch it "
-    "again"
-)
+_RESTORE = ModelArtifact.remedy
+
+
+class FileList(ModelArtifact):
+    """Relative path → sha256, of the model's own files and of those that promotion put there."""
+
+    model: dict[str, Sha256]
+    export: dict[str, Sha256]
 
 
 def seal(folder: Path) -> None:
     """List every file below ``folder`` as the model's own."""
     own = sorted(path.relative_to(folder).as_posix() for path in _files(folder))
-    write_json(folder / FILES, {"model": _hashes(folder, own), "export": {}})
+    FileList(model=_hashes(folder, own), export={}).write(folder / FILES)
 
 
 def seal_export(folder: Path, names: Iterable[str]) -> None:
     """List the files ``names`` of a sealed folder as those that promotion put there."""
     listed = _read(folder)
-    write_json(folder / FILES, listed | {"export": _hashes(folder, sorted(names))})
+    FileList(model=listed.model, export=_hashes(folder, sorted(names))).write(folder / FILES)
 
 
 def verify_folder(folder: Path) -> str:
@@ -45,7 +50,7 @@ def verify_folder(folder: Path) -> str:
             listed.
     """
     listed = _read(folder)
-    for name, expected in {**listed["model"], **listed["export"]}.items():
+    for name, expected in {**listed.model, **listed.export}.items():
         path = folder / name
         with reading(path):
             if not path.is_file():
@@ -60,7 +65,7 @@ def verify_folder(folder: Path) -> str:
                     f"{path} was altered or damaged: its sha256 is {found}, {FILES} says "
                     f"{expected}; {_RESTORE}"
                 )
-    return sha256_of_list(listed["model"])
+    return sha256_of_list(listed.model)
 
 
 @contextmanager
@@ -80,7 +85,7 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read(folder: Path) -> dict[str, dict[str, str]]:
+def _read(folder: Path) -> FileList:
     if not (folder / FILES).exists():
         raise ModelError(
             f"the model in {folder} has no list of its files ({FILES} is missing), so nobody can "
@@ -88,10 +93,10 @@ def _read(folder: Path) -> dict[str, dict[str, str]]:
         )
     with reading(folder / FILES):
         text = (folder / FILES).read_text(encoding="utf-8")
-        content = json.loads(text)
-        if text != json_text(content):
+        listed = FileList.parse(json_object(text), folder / FILES)
+        if text != listed.text():
             raise ValueError("it is not as it was written")
-        return {part: dict(content[part]) for part in ("model", "export")}
+        return listed
 
 
 def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:

@@ -7,12 +7,12 @@ or pairs with something unseen from the others.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.dti.artifacts.evaluation import Applicability, DomainLimits, Questions
+from stages.dti.artifacts.measured import Measure
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.evaluation.metrics import Comparison, ModelOutput
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
@@ -24,20 +24,16 @@ def applicability_report(
     output: ModelOutput,
     domain: ApplicabilityDomain,
     config: EvaluateConfig,
-) -> dict[str, Any]:
+) -> Applicability:
     """Return how well the warnings of one model work on labelled pairs.
 
     Args:
         pairs: columns ``label``, ``domain_distance``, and ``drug_seen``, ``target_seen``,
             ``scaffold_seen`` (in train); row i belongs to row i of the output.
 
-    Returns:
-        ``domain``: its limits. ``inside`` and ``outside``: share of wrong answers there, as
-        ``{"n", "value", "low", "high"}`` with exact binomial intervals. ``warnings``: warning →
-        question → ``{"value", "low", "high"}``, the AUROC. Warnings: ``domain_distance``;
-        ``spread``, of an ensemble; ``ambiguity``, how near the probability lies to the threshold,
-        as the plain one that the others must beat. Questions: ``wrong``, ``drug_unseen``,
-        ``target_unseen``, ``scaffold_unseen``; a question with one answer has no value.
+    Warnings are ``domain_distance``; ``spread``, of an ensemble; and ``ambiguity``, how near the
+    probability lies to the threshold, as the plain one that the others must beat. A question with
+    one answer has no value.
     """
     labels = pairs["label"].to_numpy() == 1
     predicted = output.probabilities >= output.threshold
@@ -55,20 +51,20 @@ def applicability_report(
     }
     answers = {name: _aurocs(truth, warnings, config) for name, truth in questions.items()}
     inside = distance <= 1
-    return {
-        "domain": domain.to_dict(),
-        "inside": share(wrong[inside], config.confidence),
-        "outside": share(wrong[~inside], config.confidence),
-        "warnings": {
-            warning: {question: answers[question][warning] for question in questions}
+    return Applicability(
+        domain=DomainLimits(drug_limit=domain.drug_limit, target_limit=domain.target_limit),
+        inside=share(wrong[inside], config.confidence),
+        outside=share(wrong[~inside], config.confidence),
+        warnings={
+            warning: Questions(**{question: answers[question][warning] for question in questions})
             for warning in warnings
         },
-    }
+    )
 
 
 def _aurocs(
     truth: NDArray[np.bool_], warnings: dict[str, NDArray[np.float64]], config: EvaluateConfig
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Measure]:
     """Return warning → its AUROC at telling the true ones, all on the same resamples."""
     # Ranking alone is measured; a warning is no probability and has no threshold.
     outputs = {

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stages.dti.artifacts.measured import Difference, Measure, Metric
+from stages.dti.artifacts.metrics import Coverage, ModelMetrics
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.errors import DataError
 from stages.dti.evaluation.bootstrap import Interval, percentile_interval, resamples, too_few
 
 Floats = NDArray[np.float64]
 
-RANKING = ("auroc", "auprc")
-METRICS = (
+RANKING: tuple[Literal["auroc", "auprc"], ...] = ("auroc", "auprc")
+METRICS: tuple[Metric, ...] = (
     "accuracy",
     "precision",
     "recall",
@@ -32,7 +34,7 @@ METRICS = (
     "ece",
 )
 
-TITLES = {
+TITLES: dict[Metric, str] = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
     "f1": "F1",
@@ -46,7 +48,7 @@ TITLES = {
 }
 """Every metric as it is called in a table, in the order of the tables."""
 
-LOWER_IS_BETTER = ("brier", "ece")
+LOWER_IS_BETTER: tuple[Metric, ...] = ("brier", "ece")
 
 DECIMALS = 6
 """Reports are rounded, so that a diff of two of them can be read."""
@@ -62,7 +64,10 @@ UNDEFINED = {
 }
 """Why a metric has no value; the others always have one."""
 
-BETTER, WORSE, EQUAL = "better", "worse", "equal within the interval"
+Verdict = Literal["better", "worse", "equal within the interval"]
+BETTER: Verdict = "better"
+WORSE: Verdict = "worse"
+EQUAL: Verdict = "equal within the interval"
 
 
 @dataclass(frozen=True)
@@ -204,19 +209,27 @@ class Comparison:
         if self._too_few is None:
             self._draws = _draws(weighted, len(self._labels), config, metrics)
 
-    def metrics(self, name: str) -> dict[str, Any]:
-        """Return each metric of a model as ``{"value", "low", "high"}``.
+    def metrics(self, name: str) -> dict[str, Measure]:
+        """Return each metric of a model, rounded to 6 decimals.
 
-        ``None`` where a value or an interval is undefined, with a ``reason`` beside it.
+        The interval is the percentile bootstrap's (``bootstrap.resamples``), except that the
+        resampled calibration errors are shifted by their bias first.
         """
         return {metric: self._entry(name, metric) for metric in self._metrics}
 
-    def table(self, name: str) -> dict[str, Any]:
-        """Return ``n``, ``prevalence``, ``threshold`` and every metric of a model."""
-        threshold = {"threshold": _rounded(self._outputs[name].threshold)}
-        return counts(self._labels) | threshold | self.metrics(name)
+    def table(self, name: str, coverage: Coverage) -> ModelMetrics:
+        """Return every metric of a model, with what its prediction sets cover."""
+        return ModelMetrics.model_validate(
+            {
+                "n": len(self._labels),
+                "prevalence": prevalence(self._labels),
+                "threshold": _rounded(self._outputs[name].threshold),
+                "conformal": coverage,
+                **self.metrics(name),
+            }
+        )
 
-    def difference(self, name: str, other: str, metric: str) -> dict[str, Any]:
+    def difference(self, name: str, other: str, metric: str) -> Difference:
         """Return ``metric`` of model ``name`` minus that of ``other``, with its paired interval.
 
         ``verdict`` says ``better`` or ``worse`` only if the interval excludes 0, else
@@ -230,26 +243,31 @@ class Comparison:
         else:
             draws = self._draws[name][metric] - self._draws[other][metric]
             interval = percentile_interval(draws, self._confidence)
-        return _entry(value, interval) | {"verdict": _verdict(interval)}
+        return Difference.model_validate(
+            _measured(value, interval) | {"verdict": _verdict(interval)}
+        )
 
-    def _entry(self, name: str, metric: str) -> dict[str, Any]:
+    def _entry(self, name: str, metric: str) -> Measure:
+        value, interval = self._measured(name, metric)
+        return Measure.model_validate(_measured(value, interval))
+
+    def _measured(self, name: str, metric: str) -> tuple[float, Interval]:
         value = self._values[name][metric]
         if np.isnan(value):
-            return _entry(value, Interval(reason=UNDEFINED[metric]))
+            return value, Interval(reason=UNDEFINED[metric])
         if self._too_few is not None:
-            return _entry(value, Interval(reason=self._too_few))
+            return value, Interval(reason=self._too_few)
         draws = self._draws[name][metric]
         if metric == "ece":
             # A sum of absolute values grows with the noise that resampling adds, so that its
             # draws may all lie above it; they are moved back to where they belong.
             draws = np.maximum(draws - draws.mean() + value, 0.0)
-        return _entry(value, percentile_interval(draws, self._confidence))
+        return value, percentile_interval(draws, self._confidence)
 
 
-def counts(labels: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return ``n`` and ``prevalence`` (``None`` without pairs)."""
-    prevalence = _rounded(labels.mean()) if len(labels) else None
-    return {"n": len(labels), "prevalence": prevalence}
+def prevalence(labels: NDArray[np.bool_]) -> float | None:
+    """Return the share of pairs that interact, ``None`` without pairs."""
+    return _rounded(labels.mean()) if len(labels) else None
 
 
 def interval_text(
@@ -308,14 +326,18 @@ def _rounded(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), DECIMALS)
 
 
-def _entry(value: float, interval: Interval) -> dict[str, Any]:
-    entry: dict[str, Any] = {"value": _rounded(value), "low": None, "high": None}
-    if interval.low is not None and interval.high is not None:
-        entry |= {"low": _rounded(interval.low), "high": _rounded(interval.high)}
-    return entry | ({"reason": interval.reason} if interval.reason else {})
+def _measured(value: float, interval: Interval) -> dict[str, float | str | None]:
+    """Return the fields of a ``Measure``; a reason only where there is one."""
+    low, high = interval.low, interval.high
+    bounds = {
+        "low": None if low is None else _rounded(low),
+        "high": None if high is None else _rounded(high),
+    }
+    reason = {"reason": interval.reason} if interval.reason else {}
+    return {"value": _rounded(value), **bounds, **reason}
 
 
-def _verdict(interval: Interval) -> str | None:
+def _verdict(interval: Interval) -> Verdict | None:
     if interval.low is None or interval.high is None:
         return None
     if interval.low > 0:

@@ -13,19 +13,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from stages.dti.artifacts.evaluation import Effect, JudgedEffect, Robustness
+from stages.dti.artifacts.measured import Difference, Measure
 from stages.dti.config.evaluate import EvaluateConfig
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.evaluation.bootstrap import MIN_PER_CLASS
-from stages.dti.evaluation.metrics import DECIMALS, WORSE, Comparison, ModelOutput, counts
+from stages.dti.evaluation.metrics import DECIMALS, WORSE, Comparison, ModelOutput, prevalence
 from stages.dti.evaluation.perturbations import (
-    Expected,
     NotPossibleError,
     Perturbation,
     perturbations,
@@ -85,24 +86,13 @@ def robustness_report(
     ask: Ask,
     standardise: StandardiseConfig,
     config: EvaluateConfig,
-) -> dict[str, Any]:
+) -> Robustness:
     """Return what each perturbation does, on a seeded sample of the pairs.
 
     Args:
         test: columns ``drug_key``, ``target_key``, ``label``, ``smiles``, ``sequence``.
         output: the model's for the unchanged pairs; row i belongs to row i of ``test``.
         ask: the same model, asked about changed pairs.
-
-    Returns:
-        ``n`` and ``prevalence`` of the sample, ``n_test``, and ``perturbations``: a list of
-        ``name``, ``label``, ``side``, ``expected`` (how much it should matter: ``none``,
-        ``little``, ``much``), ``n`` changed pairs that were scored, ``skipped`` (the change was
-        not possible) and ``refused`` (by the model), reason → pairs; of the probability
-        ``mean_change``, ``p95_change`` and ``largest_change``, absolute; ``changed``, the
-        number of pairs with any other score or probability; ``flipped``, the share of decisions;
-        ``rank_correlation`` of the scores (Spearman; ``None`` where either are all equal);
-        ``auroc_before``, ``auroc`` and ``auroc_difference`` on the same resamples; ``verdict``;
-        ``finding``, a sentence. Where nothing is expected also ``invariant``.
     """
     rows = sample_rows(test, config)
     sample, before = test.iloc[rows], output.rows(rows)
@@ -112,7 +102,9 @@ def robustness_report(
         for perturbation in perturbations(drugs, targets, standardise):
             found.append(_measure(perturbation, sample, before, ask, config))
     labels = sample["label"].to_numpy() == 1
-    return counts(labels) | {"n_test": len(test), "perturbations": found}
+    return Robustness(
+        n=len(labels), prevalence=prevalence(labels), n_test=len(test), perturbations=found
+    )
 
 
 def sample_rows(test: pd.DataFrame, config: EvaluateConfig) -> NDArray[np.int64]:
@@ -140,7 +132,7 @@ def _measure(
     before: ModelOutput,
     ask: Ask,
     config: EvaluateConfig,
-) -> dict[str, Any]:
+) -> JudgedEffect:
     column = "smiles" if perturbation.side == "drug" else "sequence"
     texts, skipped = _changed_texts(perturbation, sample, column, config.seed)
     asked = np.array([position for position, text in enumerate(texts) if text is not None], int)
@@ -149,22 +141,24 @@ def _measure(
     scored = np.array([reason is None for reason in answers.reasons], dtype=bool)
     after = ModelOutput(answers.scores[scored], answers.probabilities[scored], before.threshold)
     kept = asked[scored]
-    entry = {
-        "name": perturbation.name,
-        "label": _LABELS[perturbation.name],
-        "side": perturbation.side,
-        "expected": perturbation.expected,
-        "n": len(kept),
-        "skipped": skipped,
-        "refused": dict(Counter(filter(None, answers.reasons))),
-    }
+    refused = dict(Counter(filter(None, answers.reasons)))
     labels = sample["label"].to_numpy()[kept] == 1
-    entry |= _changes(labels, before.rows(kept), after, config)
+    numbers = _numbers(labels, before.rows(kept), after, config)
     if perturbation.expected == "none":
-        unchanged = not entry["refused"] and entry["changed"] == 0
-        entry["invariant"] = unchanged if len(asked) else None
-    entry["verdict"] = _verdict(entry)
-    return entry | {"finding": _finding(entry)}
+        unchanged = not refused and numbers["changed"] == 0
+        numbers["invariant"] = unchanged if len(asked) else None
+    effect = Effect(
+        name=perturbation.name,
+        label=_LABELS[perturbation.name],
+        side=perturbation.side,
+        expected=perturbation.expected,
+        n=len(kept),
+        skipped=skipped,
+        refused=refused,
+        **numbers,
+    )
+    verdict = _verdict(effect)
+    return JudgedEffect(**effect.given(), verdict=verdict, finding=_finding(effect, verdict))
 
 
 def _changed_texts(
@@ -184,17 +178,39 @@ def _changed_texts(
     return texts, dict(skipped)
 
 
-def _changes(
+class _Numbers(TypedDict):
+    """What is measured of an effect; ``Effect`` says what each is."""
+
+    mean_change: float | None
+    p95_change: float | None
+    largest_change: float | None
+    changed: int
+    flipped: float | None
+    rank_correlation: float | None
+    auroc_before: Measure
+    auroc: Measure
+    auroc_difference: Difference
+    invariant: NotRequired[bool | None]
+
+
+def _numbers(
     labels: NDArray[np.bool_], before: ModelOutput, after: ModelOutput, config: EvaluateConfig
-) -> dict[str, Any]:
+) -> _Numbers:
     if not len(labels):
-        nothing = {"value": None, "low": None, "high": None, "reason": "no pair could be changed"}
-        numbers = ("mean_change", "p95_change", "largest_change", "flipped", "rank_correlation")
-        return dict.fromkeys(numbers) | {
+        reason = "no pair could be changed"
+        nothing = Measure(value=None, low=None, high=None, reason=reason)
+        return {
+            "mean_change": None,
+            "p95_change": None,
+            "largest_change": None,
             "changed": 0,
+            "flipped": None,
+            "rank_correlation": None,
             "auroc_before": nothing,
             "auroc": nothing,
-            "auroc_difference": nothing | {"verdict": None},
+            "auroc_difference": Difference(
+                value=None, low=None, high=None, reason=reason, verdict=None
+            ),
         }
     change = np.abs(after.probabilities - before.probabilities)
     flipped = (after.probabilities >= after.threshold) != (before.probabilities >= before.threshold)
@@ -219,49 +235,53 @@ def _rank_correlation(before: NDArray[np.float64], after: NDArray[np.float64]) -
     return round(float(spearmanr(before, after).statistic), DECIMALS)
 
 
-def _verdict(entry: dict[str, Any]) -> str:
-    expected: Expected = entry["expected"]
-    if expected == "none":
-        return {True: UNCHANGED, False: BROKEN, None: NOT_MEASURED}[entry["invariant"]]
-    if expected == "much" and entry["n"] and not entry["changed"]:
+def _verdict(effect: Effect) -> str:
+    if effect.expected == "none":
+        return {True: UNCHANGED, False: BROKEN, None: NOT_MEASURED}[effect.invariant]
+    if effect.expected == "much" and effect.n and not effect.changed:
         return NO_EFFECT
-    difference = entry["auroc_difference"]
-    if difference["low"] is None:
+    before, difference = effect.auroc_before, effect.auroc_difference
+    if difference.low is None:
         return NOT_MEASURED
-    if difference["verdict"] == WORSE:
+    if difference.verdict == WORSE:
         return FALLS
-    if expected == "little":
+    if effect.expected == "little":
         return HOLDS
     # That the interval holds 0 proves nothing where it also holds the loss of half of all that
     # the model knows, or where the model knew nothing to lose.
-    known = entry["auroc_before"]["value"] - CHANCE
-    shown = entry["auroc_before"]["low"] > CHANCE and difference["low"] > -known / 2
+    assert before.value is not None
+    assert before.low is not None
+    shown = before.low > CHANCE and difference.low > -(before.value - CHANCE) / 2
     return NO_EFFECT if shown else UNDECIDED
 
 
-def _finding(entry: dict[str, Any]) -> str:
-    label, verdict, pairs = entry["label"], entry["verdict"], entry["n"]
-    lost, left = _LOST.get(entry["name"], ("", ""))
+def _finding(effect: Effect, verdict: str) -> str:
+    label, pairs = effect.label, effect.n
+    lost, left = _LOST.get(effect.name, ("", ""))
     if verdict == UNCHANGED:
         return f"{label}: every one of {pairs} answers is the same to the last bit."
     if verdict == BROKEN:
-        refused = sum(entry["refused"].values())
+        refused = sum(effect.refused.values())
         return (
-            f"{label}: broken. {entry['changed']} of {pairs} answers changed, the probability by "
-            f"up to {entry['largest_change'] or 0:g}, and {refused} more were refused, "
+            f"{label}: broken. {effect.changed} of {pairs} answers changed, the probability by "
+            f"up to {effect.largest_change or 0:g}, and {refused} more were refused, "
             "though the pairs are the same."
         )
     if verdict == NOT_MEASURED:
-        reasons = [*entry["skipped"], *entry["refused"]]
-        reason = entry["auroc_difference"].get("reason", "")
+        reasons = [*effect.skipped, *effect.refused]
+        reason = effect.auroc_difference.reason or ""
         return f"{label}: not measured, {reason if pairs else '; '.join(reasons)}."
-    if verdict == NO_EFFECT and not entry["changed"]:
+    if verdict == NO_EFFECT and not effect.changed:
         return f"{label}: none of {pairs} answers changes: the model does not read {lost}."
+    before, after = effect.auroc_before.value, effect.auroc.value
+    assert effect.mean_change is not None
+    assert effect.flipped is not None
+    assert before is not None
+    assert after is not None
     moved = (
-        f"the probability moves by {entry['mean_change']:.3f} on average, "
-        f"{100 * entry['flipped']:.1f} % of the decisions flip"
+        f"the probability moves by {effect.mean_change:.3f} on average, "
+        f"{100 * effect.flipped:.1f} % of the decisions flip"
     )
-    before, after = entry["auroc_before"]["value"], entry["auroc"]["value"]
     auroc = f"the AUROC goes from {before:.3f} to {after:.3f}"
     if verdict == NO_EFFECT:
         return (
@@ -270,7 +290,7 @@ def _finding(entry: dict[str, Any]) -> str:
         )
     if verdict == UNDECIDED:
         return f"{label}: {moved}; {auroc}, too uncertain a difference to tell if it matters."
-    if entry["expected"] == "much" and before > CHANCE:
+    if effect.expected == "much" and before > CHANCE:
         lead = max(0.0, (after - CHANCE) / (before - CHANCE))
         source = f": most of it does not come from {lost}" if lead > 1 / 2 else ""
         return (

@@ -9,14 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from stages.dti.artifacts.decision import Decision
+from stages.dti.artifacts.evaluation import Strata, Stratum
+from stages.dti.artifacts.leakage import Leakage
+from stages.dti.artifacts.metrics import Metrics
+from stages.dti.artifacts.prepare import PrepareMetrics
+from stages.dti.artifacts.training import Steps, Training
+from stages.dti.artifacts.validation import ValidationMetrics
 from stages.dti.config.dataset import DatasetConfig, LabelRule
-from stages.dti.evaluation.metrics import TITLES
-from stages.dti.lifecycle.gates import LABELS, Decision, number, with_interval
+from stages.dti.evaluation.metrics import RANKING, TITLES
+from stages.dti.lifecycle.gates import LABELS, number, with_interval
 from stages.dti.prediction.folder import ModelFolder
 
 PARTS = ("train", "val", "test", "adapt", "unused")
@@ -35,20 +42,19 @@ class Measured:
     Attributes:
         model: the exported model.
         dataset: where the pairs come from.
-        prepare, leakage, validation, training, metrics, strata: the reports of these names, as
-            JSON objects.
+        prepare, leakage, validation, training, metrics, strata: the reports of these names.
         confidence: of the intervals in the reports.
         decision: of the gate, which it passed.
     """
 
     model: ModelFolder
     dataset: DatasetConfig
-    prepare: Mapping[str, Any]
-    leakage: Mapping[str, Any]
-    validation: Mapping[str, Any]
-    training: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    strata: Mapping[str, Any]
+    prepare: PrepareMetrics
+    leakage: Leakage
+    validation: ValidationMetrics
+    training: Training
+    metrics: Metrics
+    strata: Strata
     confidence: float
     decision: Decision
 
@@ -134,25 +140,31 @@ def _label_rule(rule: LabelRule) -> str:
     return f"interacts if {positive}, does not if {negative}"
 
 
-def _parts(leakage: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _parts(leakage: Leakage) -> list[tuple[str, ...]]:
     return [
-        (part, *(f"{counts[key]:,}" for key in ("pairs", "drugs", "targets", "positives")))
-        for part, counts in ((part, leakage["parts"].get(part)) for part in PARTS)
-        if counts and counts["pairs"]
+        (
+            part,
+            *(f"{n:,}" for n in (counts.pairs, counts.drugs, counts.targets, counts.positives)),
+        )
+        for part, counts in ((part, leakage.parts.get(part)) for part in PARTS)
+        if counts and counts.pairs
     ]
 
 
-def _steps(training: Mapping[str, Any]) -> str:
-    """Return how long a fit took and which epoch was best; of an ensemble, of every fit."""
-    if "members" in training:
-        return "; ".join(
-            f"{member} {number}: {_steps(fits[number])}"
-            for member, fits in sorted(training["members"].items())
-            for number in sorted(fits, key=int)
-        )
-    if training["best_epoch"] is None:
+def _steps(training: Training) -> str:
+    """Return how long the fit took and which epoch was best; of an ensemble, of every fit."""
+    told = [
+        (f"{member} {number}: ", fit)
+        for member, fits in training.fits.items()
+        for number, fit in fits.items()
+    ]
+    return "; ".join((name if training.members else "") + _fit(fit) for name, fit in told)
+
+
+def _fit(fit: Steps) -> str:
+    if fit.best_epoch is None:
         return "not fitted step by step"
-    return f"{training['epochs']} epochs or rounds, the best one number {training['best_epoch']}"
+    return f"{fit.epochs} epochs or rounds, the best one number {fit.best_epoch}"
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -164,65 +176,65 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def _results(metrics: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    candidate = metrics["candidate"]
-    named = {_baseline(name, metrics): table for name, table in metrics["baselines"].items()}
-    tables = {f"**{candidate['model']} (this model)**": candidate, **named}
+def _results(metrics: Metrics) -> list[tuple[str, ...]]:
+    candidate = metrics.candidate
+    named = {_baseline(name, metrics): table for name, table in metrics.baselines.items()}
+    tables = {f"**{candidate.model} (this model)**": candidate, **named}
     return [
-        (name, *(with_interval(table[metric]) for metric in TITLES))
+        (name, *(with_interval(table.of(metric)) for metric in TITLES))
         for name, table in tables.items()
     ]
 
 
-def _baseline(name: str, metrics: Mapping[str, Any]) -> str:
+def _baseline(name: str, metrics: Metrics) -> str:
     """Return what a baseline is called in the table, with what sets it apart from the others."""
-    if name in metrics["same_as_candidate"]:
+    if name in metrics.same_as_candidate:
         return f"{name} (the same as this model)"
-    pairs = metrics["baselines"][name]["n"]
-    return name if pairs == metrics["test"]["n"] else f"{name} (on {pairs:,} of the pairs)"
+    pairs = metrics.baselines[name].n
+    return name if pairs == metrics.test.n else f"{name} (on {pairs:,} of the pairs)"
 
 
-def _titled(strata: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    seen = [(stratum["name"], stratum) for stratum in strata["seen"]]
-    return seen + [
-        (f"nearest train drug {stratum['name']}", stratum) for stratum in strata["drug_similarity"]
+def _titled(strata: Strata) -> list[tuple[str, Stratum]]:
+    return [
+        *((stratum.name, stratum) for stratum in strata.seen),
+        *((f"nearest train drug {stratum.name}", stratum) for stratum in strata.drug_similarity),
     ]
 
 
-def _strata(strata: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def _strata(strata: Strata) -> list[tuple[str, ...]]:
     return [
         (
             title,
-            f"{stratum['n']:,}",
-            _percent(stratum["prevalence"]),
-            *(_stratum_metric(stratum, metric) for metric in LABELS),
+            f"{stratum.n:,}",
+            _percent(stratum.prevalence),
+            *(_stratum_metric(stratum, metric) for metric in RANKING),
         )
         for title, stratum in _titled(strata)
     ]
 
 
-def _weakest(strata: Mapping[str, Any]) -> tuple[tuple[float, str] | None, list[str]]:
+def _weakest(strata: Strata) -> tuple[tuple[float, str] | None, list[str]]:
     """Return AUROC and title of the stratum that is worst, and those without one, with why."""
-    values = [
-        (stratum["models"]["candidate"]["auroc"]["value"], title)
+    measured = [
+        (auroc, title)
         for title, stratum in _titled(strata)
+        if (auroc := stratum.models["candidate"].auroc.value) is not None
     ]
-    measured = [(value, title) for value, title in values if value is not None]
     unmeasured = [
-        f"{title} ({stratum['reason']})"
+        f"{title} ({stratum.reason})"
         for title, stratum in _titled(strata)
-        if "reason" in stratum
+        if stratum.reason is not None
     ]
     return min(measured, default=None), unmeasured
 
 
-def _stratum_metric(stratum: Mapping[str, Any], metric: str) -> str:
-    entry = stratum["models"]["candidate"][metric]
-    return "not measured" if entry["value"] is None else with_interval(entry)
+def _stratum_metric(stratum: Stratum, metric: Literal["auroc", "auprc"]) -> str:
+    measure = stratum.models["candidate"].of(metric)
+    return "not measured" if measure.value is None else with_interval(measure)
 
 
 def _hashes(measured: Measured) -> list[tuple[str, str]]:
-    model = ("model", measured.decision.candidate["model_sha256"])
+    model = ("model", measured.decision.candidate.model_sha256)
     return [
         (name, f"`{sha256}`")
         for name, sha256 in (model, *sorted(measured.model.data_sha256.items()))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from stages.dti.artifacts.decision import Decision
 from stages.dti.artifacts.export import (
     GOLDEN,
     METRICS_FILE,
@@ -16,8 +16,9 @@ from stages.dti.artifacts.export import (
     VERSION,
     Export,
 )
-from stages.dti.files import write_folder, write_json, write_text
-from stages.dti.lifecycle.gates import Decision
+from stages.dti.artifacts.metrics import Metrics
+from stages.dti.artifacts.model import Version
+from stages.dti.files import write_folder, write_text
 from stages.dti.lifecycle.golden import golden_predictions
 from stages.dti.prediction.predictor import Predictor
 
@@ -25,7 +26,7 @@ from stages.dti.prediction.predictor import Predictor
 def fill_export(
     folder: Path,
     candidate: Path,
-    metrics: dict[str, Any],
+    metrics: Metrics,
     test: pd.DataFrame,
     golden_pairs: int,
     decision: Decision,
@@ -40,11 +41,10 @@ def fill_export(
     """
     shutil.copytree(candidate, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
     predictor = Predictor.load(folder)
-    golden = golden_predictions(predictor, test, golden_pairs)
-    write_json(folder / GOLDEN, golden)
-    write_json(folder / METRICS_FILE, metrics)
-    identity = {key: decision.candidate[key] for key in ("model", "model_sha256")}
-    write_json(folder / VERSION, identity)
+    golden_predictions(predictor, test, golden_pairs).write(folder / GOLDEN)
+    metrics.write(folder / METRICS_FILE)
+    decided = decision.candidate
+    Version(model=decided.model, model_sha256=decided.model_sha256).write(folder / VERSION)
     return predictor
 
 

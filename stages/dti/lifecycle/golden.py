@@ -5,11 +5,10 @@ Whoever loads the model elsewhere asks it again, and knows that it still answers
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from stages.dti.artifacts.model import Golden, GoldenPair
 from stages.dti.errors import ModelError
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
@@ -18,17 +17,13 @@ TOLERANCE = 1e-4
 """Largest difference of a score that another processor, summing in another order, may make."""
 
 
-def golden_predictions(predictor: Predictor, test: pd.DataFrame, count: int) -> dict[str, Any]:
-    """Return the content of ``golden.json``: pairs from the lowest to the highest score.
+def golden_predictions(predictor: Predictor, test: pd.DataFrame, count: int) -> Golden:
+    """Return pairs from the lowest to the highest score.
 
     Args:
         predictor: loaded from the exported folder.
         test: columns ``smiles``, ``sequence``, ``candidate_score`` (what ``evaluate`` found).
         count: how many pairs; fewer where the test set is smaller.
-
-    Returns:
-        ``{"pairs": [{"smiles", "sequence", "score", "probability"}, …]}``; SMILES and sequence
-        as they are to be asked, score and probability as they must come out.
 
     Raises:
         ModelError: the exported model does not say what ``evaluate`` measured.
@@ -40,21 +35,29 @@ def golden_predictions(predictor: Predictor, test: pd.DataFrame, count: int) -> 
         Pair(*row) for row in chosen[["smiles", "sequence"]].itertuples(index=False, name=None)
     ]
     golden = []
-    for pair, expected, answer in zip(
-        pairs, chosen["candidate_score"], predictor.predict(pairs), strict=True
+    for pair, sequence, expected, answer in zip(
+        pairs,
+        chosen["sequence"],
+        chosen["candidate_score"],
+        predictor.predict(pairs),
+        strict=True,
     ):
-        if answer.score is None or abs(answer.score - expected) > TOLERANCE:
+        if (
+            answer.score is None
+            or answer.probability is None
+            or abs(answer.score - expected) > TOLERANCE
+        ):
             raise ModelError(
                 f"the exported model gives {pair.smiles} the score {answer.score} "
                 f"({answer.reason or 'valid'}), `evaluate` measured {expected}; they are not the "
                 "same model: run `dvc repro evaluate`"
             )
         golden.append(
-            {
-                "smiles": pair.smiles,
-                "sequence": pair.sequence,
-                "score": answer.score,
-                "probability": answer.probability,
-            }
+            GoldenPair(
+                smiles=pair.smiles,
+                sequence=sequence,
+                score=answer.score,
+                probability=answer.probability,
+            )
         )
-    return {"pairs": golden}
+    return Golden(pairs=golden)

@@ -10,13 +10,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from stages.dti.artifacts.decision import PreviousComparison
 from stages.dti.artifacts.export import MODEL, Export
+from stages.dti.artifacts.metrics import Metrics
+from stages.dti.artifacts.model import ModelFacts
+from stages.dti.artifacts.production import Promotion
 from stages.dti.errors import ConfigError
 from stages.dti.evaluation.metrics import RANKING
 from stages.dti.features.store import FEATURE_VERSION
 from stages.dti.files import read_json
-from stages.dti.lifecycle.gates import PreviousComparison
-from stages.dti.lifecycle.record import MEASURED_ON, Promotion, before
+from stages.dti.lifecycle.record import MEASURED_ON, before
 from stages.dti.prediction.folder import FORMAT_VERSION
 from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.types import Pair
@@ -30,8 +33,8 @@ Find = Callable[[str], Export | None]
 def compare_with_previous(
     history: Sequence[Promotion],
     model_sha256: str,
-    candidate_facts: dict[str, Any],
-    metrics: dict[str, Any],
+    candidate_facts: ModelFacts,
+    metrics: Metrics,
     test: pd.DataFrame,
     find: Find,
 ) -> PreviousComparison | None:
@@ -57,16 +60,17 @@ def compare_with_previous(
     previous = before(list(history), model_sha256)
     if previous is None:
         return None
-    measured_on = candidate_facts["data_sha256"]
+    measured_on = candidate_facts.data_sha256
     if all(previous.data_sha256[name] == measured_on.get(name) for name in MEASURED_ON):
         return PreviousComparison(
             model=previous.model,
             model_sha256=previous.model_sha256,
             basis="recorded",
             reason="both were evaluated on the same data and split",
-            pairs=metrics["candidate"]["n"],
+            pairs=metrics.candidate.n,
+            left_out=0,
             previous={metric: previous.test[metric] for metric in RANKING},
-            candidate={metric: metrics["candidate"][metric]["value"] for metric in RANKING},
+            candidate={metric: metrics.candidate.of(metric).value for metric in RANKING},
         )
     newest = history[-1]
     if newest.model_sha256 == model_sha256 and newest.comparison is not None:
@@ -83,7 +87,7 @@ def compare_with_previous(
 
 
 def _rescore(previous: Promotion, export: Export, test: pd.DataFrame) -> PreviousComparison:
-    facts = read_json(export.folder / MODEL)
+    facts = read_json(export.folder / MODEL)  # it may be of an earlier format
     written = facts.get("format_version", 1)
     if written != FORMAT_VERSION:
         reason = (
@@ -128,7 +132,16 @@ def _rescore(previous: Promotion, export: Export, test: pd.DataFrame) -> Previou
 
 
 def _incomparable(previous: Promotion, reason: str) -> PreviousComparison:
-    return PreviousComparison(previous.model, previous.model_sha256, "none", reason)
+    return PreviousComparison(
+        model=previous.model,
+        model_sha256=previous.model_sha256,
+        basis="none",
+        reason=reason,
+        pairs=0,
+        left_out=0,
+        previous=None,
+        candidate=None,
+    )
 
 
 def _ranking(labels: NDArray[Any], scores: NDArray[np.float64]) -> dict[str, float | None]:

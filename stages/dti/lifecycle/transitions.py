@@ -15,18 +15,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.dti.artifacts.decision import Decision
 from stages.dti.artifacts.export import METRICS_FILE, MODEL, SHORT, WRITTEN_HERE, Export
+from stages.dti.artifacts.metrics import Metrics
+from stages.dti.artifacts.model import ModelFacts
+from stages.dti.artifacts.production import Promotion
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.tracking import TrackingConfig
 from stages.dti.errors import PromotionError
 from stages.dti.evaluation.metrics import RANKING
 from stages.dti.files import read_json
-from stages.dti.lifecycle.gates import PreviousComparison
-from stages.dti.lifecycle.record import MEASURED_ON, Promotion, add_promotion, before, read_history
+from stages.dti.lifecycle.record import MEASURED_ON, add_promotion, before, read_history
 from stages.dti.paths import DECISION, PRODUCTION, PROMOTED
 from stages.dti.runtime.git import git_commit, uncommitted
 from stages.dti.tracking import registry
@@ -87,7 +89,7 @@ def promote_committed(root: Path, environment: EnvironmentConfig, tracking: Trac
         PromotionError: the gate or the environment refuses, or the working state is an
             experiment's, is not committed, or is not what its own files say. Nothing was moved.
     """
-    decision = read_json(root / DECISION)
+    decision = Decision.read(root / DECISION)
     _require_promotable(root, decision, environment)
     export = _decided_export(root, decision)
     store, name, alias = configure(tracking), tracking.registered_model, environment.alias
@@ -114,11 +116,11 @@ def promote_decided(
     Returns:
         What was done.
     """
-    decision = read_json(root / DECISION)
+    decision = Decision.read(root / DECISION)
     export = _decided_export(root, decision)
     store, name, alias = configure(tracking), tracking.registered_model, environment.alias
     history = read_history(root / PRODUCTION, alias)
-    version = _move(store, name, alias, export, decision, history)
+    version = _move(store, name, alias, export, decision.plain(), history)
     if not _is_newest(export, history):
         add_promotion(root / PRODUCTION, alias, _promotion(export, decision, commit))
     return f"{alias} of {name} now names version {version} ({_label(export)})" + _to_commit(root)
@@ -159,10 +161,10 @@ def _is_newest(export: Export, history: list[Promotion]) -> bool:
     return bool(history) and history[-1].model_sha256 == export.model_sha256
 
 
-def _decided_export(root: Path, decision: Mapping[str, Any]) -> Export:
+def _decided_export(root: Path, decision: Decision) -> Export:
     """Return the exported model, which must be the one that was decided on."""
     export = _export(root / PROMOTED)
-    expected = decision["candidate"]["model_sha256"]
+    expected = decision.candidate.model_sha256
     if export.model_sha256 != expected:
         raise PromotionError(
             f"{PROMOTED} holds model {export.model_sha256[:SHORT]}, but {DECISION} is about "
@@ -171,9 +173,7 @@ def _decided_export(root: Path, decision: Mapping[str, Any]) -> Export:
     return export
 
 
-def _require_promotable(
-    root: Path, decision: Mapping[str, Any], environment: EnvironmentConfig
-) -> None:
+def _require_promotable(root: Path, decision: Decision, environment: EnvironmentConfig) -> None:
     if _in_experiment(root):
         raise PromotionError(
             "an experiment is never promoted; choose in conf/ what it tried, `make repro`, commit, "
@@ -184,14 +184,14 @@ def _require_promotable(
             f"environment {environment.name} promotes nothing by the gate alone; promote in an "
             "environment whose section `environment.promotion` is automatic"
         )
-    if decision["environment"] != environment.model_dump():
+    if decision.environment != environment:
         raise PromotionError(
-            f"{DECISION} was made for environment {decision['environment']['name']}, params.yaml "
+            f"{DECISION} was made for environment {decision.environment.name}, params.yaml "
             f"says {environment.name} or another alias; run `make repro`, then commit"
         )
-    if decision["verdict"] != "passed":
+    if decision.verdict != "passed":
         raise PromotionError(
-            f"the gate refused the candidate: {decision['summary']} Improve it, or change the "
+            f"the gate refused the candidate: {decision.summary} Improve it, or change the "
             "section `promote`, and run `make repro`"
         )
 
@@ -241,7 +241,7 @@ def _move(
     name: str,
     alias: str,
     export: Export,
-    decision: Mapping[str, Any],
+    why: Mapping[str, Any],
     history: list[Promotion],
 ) -> int:
     """Register the export where it is not, and let the alias name it; return the version."""
@@ -251,15 +251,14 @@ def _move(
         known = None
         if previous is not None:
             known = registry.find_version(store, name, previous.model_sha256)
-        registry.promote(store, name, version, alias, decision, known)
+        registry.promote(store, name, version, alias, why, known)
     return version
 
 
 def _register(store: Store, name: str, export: Export) -> int:
     """Return the version of the export; the files beside the model are put there anew."""
-    model = _facts(export).model
     metrics = read_json(export.folder / METRICS_FILE)["candidate"]
-    version = registry.register(store, name, model, export, metrics)
+    version = registry.register(store, name, _model(export), export, metrics)
     for file in WRITTEN_HERE:
         registry.add_file(store, name, version, export.folder / file)
     return version
@@ -277,29 +276,22 @@ def _at_work(store: Store) -> Iterator[None]:
         raise unusable(store.uri, str(error).partition("\n")[0]) from error
 
 
-@dataclass(frozen=True)
-class _Facts:
-    model: str
-    dataset: str
-    data_sha256: dict[str, str]
+def _model(export: Export) -> str:
+    """Return which model it is; an export may be of an earlier format, which had a name too."""
+    name: str = read_json(export.folder / MODEL)["name"]
+    return name
 
 
-def _facts(export: Export) -> _Facts:
-    facts = read_json(export.folder / MODEL)
-    return _Facts(facts["name"], facts["dataset"], facts["data_sha256"])
-
-
-def _promotion(export: Export, decision: Mapping[str, Any], commit: str) -> Promotion:
-    facts = _facts(export)
-    measured = read_json(export.folder / METRICS_FILE)["candidate"]
-    comparison = decision["previous"]
+def _promotion(export: Export, decision: Decision, commit: str) -> Promotion:
+    facts = ModelFacts.read(export.folder / MODEL)
+    measured = Metrics.read(export.folder / METRICS_FILE).candidate
     return Promotion(
-        model=facts.model,
+        model=facts.name,
         model_sha256=export.model_sha256,
         dataset=facts.dataset,
         data_sha256={artefact: facts.data_sha256[artefact] for artefact in MEASURED_ON},
-        test={"n": measured["n"], **{metric: measured[metric]["value"] for metric in RANKING}},
-        comparison=PreviousComparison(**comparison) if comparison else None,
+        test={"n": measured.n, **{metric: measured.of(metric).value for metric in RANKING}},
+        comparison=decision.previous,
         commit=commit,
         promoted_unix_s=int(time.time()),
     )
@@ -313,7 +305,7 @@ def _export(folder: Path) -> Export:
 
 
 def _label(export: Export) -> str:
-    return f"{_facts(export).model} {export.model_sha256[:SHORT]}"
+    return f"{_model(export)} {export.model_sha256[:SHORT]}"
 
 
 def _in_experiment(root: Path) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.dti.artifacts.model import ModelFacts
 from stages.dti.artifacts.model_files import reading
 from stages.dti.config.base import build
 from stages.dti.config.features import FeaturesConfig
@@ -29,7 +30,7 @@ class ModelDescription:
     config: AnyModel
     features: FeaturesConfig
     standardise: StandardiseConfig
-    facts: dict[str, Any]
+    facts: ModelFacts
 
 
 def read_description(folder: str | Path) -> ModelDescription:
@@ -41,26 +42,25 @@ def read_description(folder: str | Path) -> ModelDescription:
         DamagedModelError: it cannot be read.
     """
     folder = Path(folder)
-    facts = model_json(folder, "model.json")
-    version = facts.get("format_version", 1)
+    content = model_json(folder, "model.json")
+    version = content.get("format_version", 1)
     if version != FORMAT_VERSION:
         raise ModelError(
             f"the model in {folder} was written in format {version}, this code reads format "
             f"{FORMAT_VERSION}; train it again with `dvc repro`"
         )
-    with reading(folder / "model.json"):
-        if facts["feature_version"] != FEATURE_VERSION:
-            raise ModelError(
-                f"the model in {folder} was trained on feature version "
-                f"{facts['feature_version']}, this code computes {FEATURE_VERSION}; train it again "
-                "with `dvc repro`"
-            )
-        return ModelDescription(
-            config=model_config(facts["config"]),
-            features=build(FeaturesConfig, facts["features"], "features"),
-            standardise=build(StandardiseConfig, facts["standardise"], "standardise"),
-            facts=facts,
+    facts = ModelFacts.parse(content, folder / "model.json")
+    if facts.feature_version != FEATURE_VERSION:
+        raise ModelError(
+            f"the model in {folder} was trained on feature version {facts.feature_version}, this "
+            f"code computes {FEATURE_VERSION}; train it again with `dvc repro`"
         )
+    return ModelDescription(
+        config=model_config(facts.config),
+        features=build(FeaturesConfig, facts.features, "features"),
+        standardise=build(StandardiseConfig, facts.standardise, "standardise"),
+        facts=facts,
+    )
 
 
 def model_json(folder: Path, name: str) -> dict[str, Any]:

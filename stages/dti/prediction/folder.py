@@ -16,7 +16,7 @@ files.json               every file's sha256, by which an altered or damaged fol
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.dti.artifacts.evaluation import DomainLimits
+from stages.dti.artifacts.model import (
+    CalibrationFacts,
+    ConformalLimits,
+    ModelCalibration,
+    ModelFacts,
+)
 from stages.dti.artifacts.model_files import seal
+from stages.dti.artifacts.training import Validated
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.features.store import FEATURE_VERSION, Scalers
-from stages.dti.files import write_json
 
 if TYPE_CHECKING:
     from stages.dti.models.base import Model
@@ -112,7 +119,7 @@ class ModelFolder:
     seed: int
     dataset: str
     data_sha256: dict[str, str]
-    validation_metrics: dict[str, float]
+    validation_metrics: Validated
     feature_version: int = FEATURE_VERSION
 
     def save(self, folder: Path) -> None:
@@ -120,30 +127,26 @@ class ModelFolder:
         self.model.save(folder)
         self.scalers.save(folder / "scalers.safetensors")
         self.reference.save(folder / "reference")
-        write_json(
-            folder / "calibration.json",
-            {
-                "calibration": self.calibration.to_dict(),
-                "member_calibrations": [made.to_dict() for made in self.member_calibrations],
-                "threshold": self.threshold,
-                "threshold_metric": self.threshold_metric,
-                "conformal": self.conformal.to_dict(),
-                "domain": self.domain.to_dict(),
-                "validation_metrics": self.validation_metrics,
-            },
-        )
-        write_json(
-            folder / "model.json",
-            {
-                "format_version": FORMAT_VERSION,
-                "name": self.config.name,
-                "config": self.config.model_dump(),
-                "features": self.features.model_dump(),
-                "standardise": self.standardise.model_dump(),
-                "feature_version": FEATURE_VERSION,
-                "seed": self.seed,
-                "dataset": self.dataset,
-                "data_sha256": self.data_sha256,
-            },
-        )
+        ModelCalibration(
+            calibration=CalibrationFacts(**self.calibration.to_dict()),
+            member_calibrations=[
+                CalibrationFacts(**made.to_dict()) for made in self.member_calibrations
+            ],
+            threshold=self.threshold,
+            threshold_metric=self.threshold_metric,
+            conformal=ConformalLimits(**asdict(self.conformal)),
+            domain=DomainLimits(**asdict(self.domain)),
+            validation_metrics=self.validation_metrics,
+        ).write(folder / "calibration.json")
+        ModelFacts(
+            format_version=FORMAT_VERSION,
+            name=self.config.name,
+            config=self.config.model_dump(),
+            features=self.features.model_dump(),
+            standardise=self.standardise.model_dump(),
+            feature_version=FEATURE_VERSION,
+            seed=self.seed,
+            dataset=self.dataset,
+            data_sha256=self.data_sha256,
+        ).write(folder / "model.json")
         seal(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stages.dti.artifacts.model import ModelCalibration
 from stages.dti.artifacts.model_files import FILES, reading, verify_folder
 from stages.dti.features.store import Scalers
 from stages.dti.models.registry import load_model
@@ -33,27 +34,27 @@ def load_model_folder(folder: str | Path) -> tuple[ModelFolder, str]:
         reference = Reference.load(folder / "reference")
     with reading(folder):
         model = load_model(description.config, folder)
-    decision = model_json(folder, "calibration.json")
+    path = folder / "calibration.json"
+    decided = ModelCalibration.parse(model_json(folder, path.name), path)
     facts = description.facts
-    with reading(folder / "calibration.json"):
-        content = ModelFolder(
-            config=description.config,
-            model=model,
-            scalers=scalers,
-            features=description.features,
-            standardise=description.standardise,
-            calibration=Calibration.from_dict(decision["calibration"]),
-            member_calibrations=tuple(
-                Calibration.from_dict(value) for value in decision["member_calibrations"]
-            ),
-            threshold=decision["threshold"],
-            threshold_metric=decision["threshold_metric"],
-            conformal=ConformalSets(**decision["conformal"]),
-            domain=ApplicabilityDomain(**decision["domain"]),
-            reference=reference,
-            seed=facts["seed"],
-            dataset=facts["dataset"],
-            data_sha256=facts["data_sha256"],
-            validation_metrics=decision["validation_metrics"],
-        )
+    content = ModelFolder(
+        config=description.config,
+        model=model,
+        scalers=scalers,
+        features=description.features,
+        standardise=description.standardise,
+        calibration=Calibration.from_dict(decided.calibration.plain()),
+        member_calibrations=tuple(
+            Calibration.from_dict(made.plain()) for made in decided.member_calibrations
+        ),
+        threshold=decided.threshold,
+        threshold_metric=decided.threshold_metric,
+        conformal=ConformalSets(**decided.conformal.given()),
+        domain=ApplicabilityDomain(**decided.domain.given()),
+        reference=reference,
+        seed=facts.seed,
+        dataset=facts.dataset,
+        data_sha256=facts.data_sha256,
+        validation_metrics=decided.validation_metrics,
+    )
     return content, sha256

@@ -6,10 +6,10 @@ candidate is drawn in one strong colour, baselines in muted ones, told apart by 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stages.dti.artifacts.evaluation import Strata, Stratum
+from stages.dti.artifacts.measured import Metric
+from stages.dti.artifacts.metrics import Metrics, ModelMetrics
 from stages.dti.errors import DataError
 from stages.dti.evaluation.curves import NEGATIVE, POSITIVE
 from stages.dti.evaluation.metrics import interval_text
@@ -36,26 +39,23 @@ class Results:
 
     Attributes:
         names: model key → the name shown; the candidate is first.
-        metrics: model key → its table of metrics (``Comparison.table``).
+        metrics: model key → its metrics.
         roc, precision_recall, reliability, confusion: as ``curves`` makes them.
-        strata: as ``stratify`` makes them.
         confidence: of the intervals.
     """
 
     names: dict[str, str]
-    metrics: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, ModelMetrics]
     roc: pd.DataFrame
     precision_recall: pd.DataFrame
     reliability: pd.DataFrame
     confusion: pd.DataFrame
-    strata: Mapping[str, Any]
+    strata: Strata
     confidence: float
 
 
-def results_to_draw(
-    metrics: Mapping[str, Any], strata: Mapping[str, Any], curves: Path, confidence: float
-) -> Results:
-    """Collect what is drawn of ``reports/metrics.json``, ``strata.json`` and the curves.
+def results_to_draw(metrics: Metrics, strata: Strata, curves: Path, confidence: float) -> Results:
+    """Collect what is drawn of the metrics, the strata and the curves.
 
     Models that were measured on a part of the test pairs only, the pretrained ones, are left out.
 
@@ -65,11 +65,9 @@ def results_to_draw(
     Raises:
         DataError: one of them is missing.
     """
-    whole = {
-        name: table for name, table in metrics["baselines"].items() if "pretrained" not in table
-    }
-    candidate = metrics["candidate"]
-    names = {"candidate": f"{candidate['model'].replace('_', ' ')} (candidate)"}
+    whole = {name: table for name, table in metrics.baselines.items() if table.pretrained is None}
+    candidate = metrics.candidate
+    names = {"candidate": f"{candidate.model.replace('_', ' ')} (candidate)"}
     names |= {name: name.replace("_", " ") for name in whole}
     tables = {
         name: _read_curve(curves / f"{name}.csv")
@@ -116,7 +114,8 @@ def _draw_roc(results: Results) -> Figure:
 
 def _draw_precision_recall(results: Results) -> Figure:
     figure, axes = _square("Precision and recall", results)
-    prevalence = next(iter(results.metrics.values()))["prevalence"]
+    prevalence = next(iter(results.metrics.values())).prevalence
+    assert prevalence is not None
     axes.axhline(prevalence, color=FAINT, linewidth=0.8, zorder=1)
     axes.annotate(
         "prevalence",
@@ -133,7 +132,7 @@ def _draw_precision_recall(results: Results) -> Figure:
     return figure
 
 
-def _draw_curves(axes: Axes, results: Results, curve: pd.DataFrame, metric: str) -> None:
+def _draw_curves(axes: Axes, results: Results, curve: pd.DataFrame, metric: Metric) -> None:
     columns = [column for column in curve.columns if column != "model"]
     for key in reversed(results.names):
         rows = curve[curve["model"] == key]
@@ -198,7 +197,7 @@ def _draw_confusion(results: Results) -> Figure:
     axes.set_xticks([0, 1], classes)
     axes.set_yticks([0, 1], classes, rotation=90, va="center")
     axes.set(xlabel="predicted", ylabel="actual")
-    threshold = results.metrics[candidate]["threshold"]
+    threshold = results.metrics[candidate].threshold
     axes.set_title(f"{name} at threshold {threshold:.3f}", fontsize=11, loc="left", color=INK)
     axes.tick_params(length=0)
     for spine in axes.spines.values():
@@ -207,15 +206,19 @@ def _draw_confusion(results: Results) -> Figure:
 
 
 def _draw_strata(results: Results) -> Figure:
-    groups = (
-        ("by what was met in train", results.strata["seen"]),
-        ("by similarity to the nearest train drug", results.strata["drug_similarity"]),
+    groups: tuple[tuple[str, Sequence[Stratum]], ...] = (
+        ("by what was met in train", results.strata.seen),
+        ("by similarity to the nearest train drug", results.strata.drug_similarity),
+    )
+    measures: tuple[tuple[Literal["auroc", "auprc"], str], ...] = (
+        ("auroc", "chance"),
+        ("auprc", "prevalence"),
     )
     heights = [len(strata) for _, strata in groups]
     figure = Figure(figsize=(9, 1.5 + 0.62 * sum(heights)), layout="constrained")
     grid = figure.subplots(2, 2, sharex="col", sharey="row", height_ratios=heights, squeeze=False)
     for row, (title, strata) in enumerate(groups):
-        for column, (metric, grey) in enumerate((("auroc", "chance"), ("auprc", "prevalence"))):
+        for column, (metric, grey) in enumerate(measures):
             axes = grid[row, column]
             _draw_forest(axes, results, strata, metric)
             if column == 0:
@@ -238,19 +241,21 @@ def _draw_strata(results: Results) -> Figure:
     return figure
 
 
-def _draw_forest(axes: Axes, results: Results, strata: Any, metric: str) -> None:
+def _draw_forest(
+    axes: Axes, results: Results, strata: Sequence[Stratum], metric: Literal["auroc", "auprc"]
+) -> None:
     keys = list(results.names)
     step = 0.7 / len(keys)
     for position, key in enumerate(keys):
         offset = (position - (len(keys) - 1) / 2) * step
-        points = [(stratum["models"][key][metric], y + offset) for y, stratum in enumerate(strata)]
+        points = [(stratum.models[key].of(metric), y + offset) for y, stratum in enumerate(strata)]
         colour = _colour(results, key)
         for point, height in points:
-            if point["low"] is not None:
+            if point.low is not None and point.high is not None:
                 width = 2.4 if position == 0 else 1.3
-                axes.hlines(height, point["low"], point["high"], linewidth=width, color=colour)
+                axes.hlines(height, point.low, point.high, linewidth=width, color=colour)
         axes.plot(
-            [np.nan if point["value"] is None else point["value"] for point, _ in points],
+            [np.nan if point.value is None else point.value for point, _ in points],
             [height for _, height in points],
             linestyle="none",
             label=results.names[key],
@@ -258,19 +263,19 @@ def _draw_forest(axes: Axes, results: Results, strata: Any, metric: str) -> None
             color=colour,
         )
     for y, stratum in enumerate(strata):
-        if "reason" in stratum:
+        if stratum.reason is not None:
             axes.text(
                 0.5,
                 y,
-                "too few pairs to measure" if stratum["n"] else "no pairs",
+                "too few pairs to measure" if stratum.n else "no pairs",
                 ha="center",
                 va="center",
                 fontsize=8,
                 color=INK,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
             )
-        elif metric == "auprc":
-            axes.vlines(stratum["prevalence"], y - 0.42, y + 0.42, color=FAINT, linewidth=0.8)
+        elif metric == "auprc" and stratum.prevalence is not None:
+            axes.vlines(stratum.prevalence, y - 0.42, y + 0.42, color=FAINT, linewidth=0.8)
         if y:
             axes.axhline(y - 0.5, color="#E5E5E5", linewidth=0.8)
     if metric == "auroc":
@@ -280,10 +285,10 @@ def _draw_forest(axes: Axes, results: Results, strata: Any, metric: str) -> None
     _plain(axes)
 
 
-def _stratum_label(stratum: Mapping[str, Any]) -> str:
-    if stratum["prevalence"] is None:
-        return f"{stratum['name']}\nn = 0"
-    return f"{stratum['name']}\nn = {stratum['n']:,}, {stratum['prevalence']:.0%} interact"
+def _stratum_label(stratum: Stratum) -> str:
+    if stratum.prevalence is None:
+        return f"{stratum.name}\nn = 0"
+    return f"{stratum.name}\nn = {stratum.n:,}, {stratum.prevalence:.0%} interact"
 
 
 def _square(what: str, results: Results) -> tuple[Figure, Axes]:
@@ -297,7 +302,7 @@ def _square(what: str, results: Results) -> tuple[Figure, Axes]:
 
 def _title(what: str, results: Results) -> str:
     table = next(iter(results.metrics.values()))
-    return f"{what}: {table['n']:,} test pairs, {table['prevalence']:.0%} interact"
+    return f"{what}: {table.n:,} test pairs, {table.prevalence:.0%} interact"
 
 
 def _plain(axes: Axes) -> None:
@@ -320,9 +325,9 @@ def _legend(figure: Figure, axes: Axes, results: Results, title: str) -> None:
     )
 
 
-def _label(results: Results, key: str, metric: str) -> str:
-    entry = results.metrics[key][metric]
-    return f"{results.names[key]}  {interval_text(entry['value'], entry['low'], entry['high'])}"
+def _label(results: Results, key: str, metric: Metric) -> str:
+    measure = results.metrics[key].of(metric)
+    return f"{results.names[key]}  {interval_text(measure.value, measure.low, measure.high)}"
 
 
 def _colour(results: Results, key: str) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from stages.dti.artifacts.decision import StrongestBaseline
+from stages.dti.artifacts.evaluation import Strata, Stratum
+from stages.dti.artifacts.leakage import NearestTrainSimilarity
+from stages.dti.artifacts.measured import CountedShare, Measure
+from stages.dti.artifacts.metrics import Metrics, ModelMetrics
 from stages.dti.evaluation.metrics import LOWER_IS_BETTER, TITLES, bounds_text
 from stages.dti.reporting.charts import (
     Interval,
@@ -18,10 +23,11 @@ from stages.dti.reporting.charts import (
     interval_chart,
     line_chart,
 )
-from stages.dti.reporting.documents import Document
 from stages.dti.reporting.html import embedded, interval, render, words
 from stages.dti.reporting.results import Results
 from stages.dti.reporting.trust import coverage_rows, robustness_groups, warning_charts
+
+Ranking = Literal["auroc", "auprc"]
 
 CURVES = {
     "loss": "Loss",
@@ -64,8 +70,7 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
         confidence: of the intervals, such as 0.95.
     """
     drawn = {path.stem: embedded(path) for path in sorted(figures.glob("*.png"))}
-    metric = results.decision["metric"]
-    strongest = results.decision["strongest_baseline"]
+    metric, strongest = results.decision.metric, results.decision.strongest_baseline
     return render(
         "report.html",
         contents=CONTENTS,
@@ -81,23 +86,21 @@ def report_page(results: Results, figures: Path, title: str, confidence: float) 
         coverage_rows=coverage_rows(_models(results.metrics)),
         warning_charts=warning_charts(results.applicability),
         robustness_groups=robustness_groups(results.robustness),
-        inside=_share(results.applicability["inside"]),
-        outside=_share(results.applicability["outside"]),
-        fits=_fits(results.training),
+        inside=_share(results.applicability.inside),
+        outside=_share(results.applicability.outside),
         curves=_curve_figures(results),
         figures=[
             (title, drawn[name]) for name, title in _titles(drawn, FIGURES) if name != STRATA_FIGURE
         ],
         strata_figure=drawn.get(STRATA_FIGURE),
-        similarity=_similarity_figures(results.leakage["nearest_train_similarity"]),
-        rejections=_shares(results.prepare["rejected_by_reason"]),
-        suites=_suites(results.validation),
+        similarity=_similarity_figures(results.leakage.nearest_train_similarity),
+        rejections=_shares(results.prepare.rejected_by_reason),
         card=_markdown(results.card),
     )
 
 
-def _share(entry: Document) -> str:
-    return interval(entry["value"], entry["low"], entry["high"])
+def _share(entry: CountedShare) -> str:
+    return interval(entry.value, entry.low, entry.high)
 
 
 def _titles(present: Iterable[str], known: dict[str, str]) -> list[tuple[str, str]]:
@@ -108,31 +111,31 @@ def _titles(present: Iterable[str], known: dict[str, str]) -> list[tuple[str, st
     return [(name, known.get(name, words(name))) for name in ordered]
 
 
-def _models(metrics: Document) -> dict[str, Document]:
+def _models(metrics: Metrics) -> dict[str, ModelMetrics]:
     """Name shown → its metrics, the candidate first."""
-    candidate = metrics["candidate"]
-    named = {f"{words(candidate['model'])} (candidate)": candidate}
-    for name, table in metrics["baselines"].items():
+    candidate = metrics.candidate
+    named: dict[str, ModelMetrics] = {f"{words(candidate.model)} (candidate)": candidate}
+    for name, table in metrics.baselines.items():
         remark = ""
-        if name in metrics["same_as_candidate"]:
+        if name in metrics.same_as_candidate:
             remark = " (the same model)"
-        elif table["n"] != metrics["test"]["n"]:
-            remark = f" (on {table['n']:,} of the pairs)"
+        elif table.n != metrics.test.n:
+            remark = f" (on {table.n:,} of the pairs)"
         named[words(name) + remark] = table
     return named
 
 
 def _models_chart(
-    metrics: Document, metric: str, strongest: dict[str, Any] | None
+    metrics: Metrics, metric: Ranking, strongest: StrongestBaseline | None
 ) -> IntervalChart:
     """Every model, the best first; a dashed line marks the strongest baseline."""
-    reference = strongest["value"] if strongest else None
+    reference = strongest.value if strongest else None
     rows = [
         Interval(
             name,
-            table[metric]["value"],
-            table[metric]["low"],
-            table[metric]["high"],
+            table.of(metric).value,
+            table.of(metric).low,
+            table.of(metric).high,
             emphasis=position == 0,
             reference=reference,
         )
@@ -142,95 +145,84 @@ def _models_chart(
     return interval_chart(TITLES[metric], rows)
 
 
-def _differences_chart(metrics: Document, metric: str) -> IntervalChart:
+def _differences_chart(metrics: Metrics, metric: Ranking) -> IntervalChart:
     rows = [
         Interval(
             words(name),
-            entry[metric]["value"],
-            entry[metric]["low"],
-            entry[metric]["high"],
-            note=entry[metric]["verdict"] or "",
+            difference.value,
+            difference.low,
+            difference.high,
+            note=difference.verdict or "",
             reference=0.0,
         )
-        for name, entry in metrics["differences"].items()
+        for name, of in metrics.differences.items()
+        for difference in (of.of(metric),)
     ]
     return interval_chart(f"difference in {TITLES[metric]}", rows, "13rem", signed=True)
 
 
-def _metrics_table(metrics: Document) -> dict[str, Any]:
+def _metrics_table(metrics: Metrics) -> dict[str, Any]:
     """Header and rows of the table; ``best`` marks the best value of a row."""
     models = _models(metrics)
     rows = []
     for metric, title in TITLES.items():
-        entries = [table[metric] for table in models.values()]
-        values = [entry["value"] for entry in entries if entry["value"] is not None]
+        entries = [table.of(metric) for table in models.values()]
+        values = [entry.value for entry in entries if entry.value is not None]
         pick = min if metric in LOWER_IS_BETTER else max
         best = pick(values) if values else None
         cells = [
             {
-                "value": entry["value"],
+                "value": entry.value,
                 "interval": _bounds(entry),
-                "best": best is not None and entry["value"] == best,
-                "reason": entry.get("reason", ""),
+                "best": best is not None and entry.value == best,
+                "reason": entry.reason or "",
             }
             for entry in entries
         ]
         rows.append({"title": title, "lower_is_better": metric in LOWER_IS_BETTER, "cells": cells})
-    thresholds = [table["threshold"] for table in models.values()]
+    thresholds = [table.threshold for table in models.values()]
     return {"models": list(models), "rows": rows, "thresholds": thresholds}
 
 
-def _bounds(entry: Document) -> str:
-    if entry["low"] is None or entry["high"] is None:
+def _bounds(entry: Measure) -> str:
+    if entry.low is None or entry.high is None:
         return ""
-    return bounds_text(entry["low"], entry["high"], between="–")
+    return bounds_text(entry.low, entry.high, between="–")
 
 
 def _strata_charts(
-    strata: Document, metric: str, strongest: dict[str, Any] | None
+    strata: Strata, metric: Ranking, strongest: StrongestBaseline | None
 ) -> list[dict[str, Any]]:
     """One chart per way of dividing the test pairs: the candidate over the strongest baseline."""
-    groups = (
-        ("Was the drug, was the target in train?", strata["seen"]),
-        ("How similar is the nearest drug in train? (Tanimoto)", strata["drug_similarity"]),
+    groups: tuple[tuple[str, Sequence[Stratum]], ...] = (
+        ("Was the drug, was the target in train?", strata.seen),
+        ("How similar is the nearest drug in train? (Tanimoto)", strata.drug_similarity),
     )
     charts = []
     for title, group in groups:
         rows, missing = [], []
         for stratum in group:
-            entry = stratum["models"]["candidate"][metric]
-            if entry["value"] is None:
-                missing.append((stratum["name"], stratum["n"], stratum["reason"]))
+            entry = stratum.models["candidate"].of(metric)
+            if entry.value is None:
+                missing.append((stratum.name, stratum.n, stratum.reason))
                 continue
-            note = f"{stratum['n']:,} pairs, {stratum['prevalence']:.0%} interacting"
-            rows.append(_stratum_row(stratum["name"], entry, note, emphasis=True))
-            if strongest and strongest["name"] in stratum["models"]:
-                name = strongest["name"]
-                rows.append(
-                    _stratum_row(words(name), stratum["models"][name][metric], "", emphasis=False)
-                )
+            note = f"{stratum.n:,} pairs, {stratum.prevalence:.0%} interacting"
+            rows.append(_stratum_row(stratum.name, entry, note, emphasis=True))
+            if strongest and strongest.name in stratum.models:
+                measured = stratum.models[strongest.name].of(metric)
+                rows.append(_stratum_row(words(strongest.name), measured, "", emphasis=False))
         chart = interval_chart(TITLES[metric], rows, "14rem") if rows else None
         charts.append({"title": title, "chart": chart, "missing": missing})
     return charts
 
 
-def _stratum_row(name: str, entry: Document, note: str, *, emphasis: bool) -> Interval:
-    return Interval(name, entry["value"], entry["low"], entry["high"], note, emphasis)
-
-
-def _fits(training: Document) -> dict[str, dict[int, Document]]:
-    """Member → number of each fit → its steps and the best; a single model is its only member."""
-    if "members" not in training:
-        return {training["model"]: {0: training}}
-    return {
-        member: {int(number): fits[number] for number in sorted(fits, key=int)}
-        for member, fits in training["members"].items()
-    }
+def _stratum_row(name: str, entry: Measure, note: str, *, emphasis: bool) -> Interval:
+    return Interval(name, entry.value, entry.low, entry.high, note, emphasis)
 
 
 def _curve_figures(results: Results) -> list[dict[str, Any]]:
     """One figure per curve and member; its fits are lines of one colour."""
-    fits = _fits(results.training)
+    fits = results.training.fits
     figures = []
     for name, title in _titles(results.curves, CURVES):
         curves = results.curves[name]
@@ -239,7 +231,7 @@ def _curve_figures(results: Results) -> list[dict[str, Any]]:
             if table.empty:
                 continue
             epochs, series = _lines(table)
-            marks = [fit["best_epoch"] for fit in of_member.values()]
+            marks = [fit.best_epoch for fit in of_member.values()]
             figures.append(
                 {
                     "title": title if len(fits) == 1 else f"{title}: {words(member)}",
@@ -264,18 +256,14 @@ def _lines(table: pd.DataFrame) -> tuple[list[int], dict[str, list[list[float]]]
     }
 
 
-def _similarity_figures(similarity: Document) -> list[tuple[str, str, Markup]]:
+def _similarity_figures(similarity: NearestTrainSimilarity) -> list[tuple[str, str, Markup]]:
     return [
         (
             f"Nearest {kind} in train",
-            similarity[kind]["measure"],
-            histogram(
-                similarity[kind]["histogram"]["edges"],
-                similarity[kind]["histogram"]["pairs"],
-                x_title="similarity",
-            ),
+            found.measure,
+            histogram(found.histogram.edges, found.histogram.pairs, x_title="similarity"),
         )
-        for kind in ("drug", "target")
+        for kind, found in (("drug", similarity.drug), ("target", similarity.target))
     ]
 
 
@@ -284,14 +272,6 @@ def _shares(counts: dict[str, int]) -> list[tuple[str, float, int]]:
     largest = max(counts.values(), default=1)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [(words(name), count / largest, count) for name, count in ordered]
-
-
-def _suites(validation: Document) -> list[tuple[str, Sequence[Document]]]:
-    names = dict.fromkeys(check["suite"] for check in validation["checks"])
-    return [
-        (name, [check for check in validation["checks"] if check["suite"] == name])
-        for name in names
-    ]
 
 
 def _markdown(text: str) -> Markup:

@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from stages.dti.artifacts.decision import Decision
+from stages.dti.artifacts.evaluation import Applicability, Robustness, Strata
+from stages.dti.artifacts.featurize import FeaturizeMetrics
+from stages.dti.artifacts.leakage import Leakage
+from stages.dti.artifacts.metrics import Metrics
+from stages.dti.artifacts.prepare import PrepareMetrics
+from stages.dti.artifacts.training import Training
+from stages.dti.artifacts.validation import Validation
 from stages.dti.errors import DataError
 from stages.dti.paths import (
     DECISION,
@@ -21,7 +29,6 @@ from stages.dti.paths import (
     VALIDATION,
     Paths,
 )
-from stages.dti.reporting.documents import Document, read_document
 
 CARD = "MODEL_CARD.md"
 NO_MODEL = "NO_MODEL.md"
@@ -40,17 +47,17 @@ class Results:
         has_model: whether a model is promoted.
     """
 
-    validation: Document
-    prepare: Document
-    leakage: Document
-    featurize: Document
-    training: Document
+    validation: Validation
+    prepare: PrepareMetrics
+    leakage: Leakage
+    featurize: FeaturizeMetrics
+    training: Training
     curves: dict[str, pd.DataFrame]
-    metrics: Document
-    strata: Document
-    applicability: Document
-    robustness: Document
-    decision: Document
+    metrics: Metrics
+    strata: Strata
+    applicability: Applicability
+    robustness: Robustness
+    decision: Decision
     card: str
     has_model: bool
 
@@ -69,17 +76,17 @@ def read_results(paths: Paths) -> Results:
             f"{PROMOTED} holds neither {CARD} nor {NO_MODEL}; run `dvc repro -f promote`"
         )
     return Results(
-        validation=read_document(paths.read(VALIDATION) / "validation.json"),
-        prepare=read_document(paths.read(PREPARE_METRICS)),
-        leakage=read_document(paths.read(LEAKAGE)),
-        featurize=read_document(paths.read(FEATURIZE_METRICS)),
-        training=read_document(paths.read(TRAINING_METRICS)),
+        validation=Validation.read(paths.read(VALIDATION) / "validation.json"),
+        prepare=PrepareMetrics.read(paths.read(PREPARE_METRICS)),
+        leakage=Leakage.read(paths.read(LEAKAGE)),
+        featurize=FeaturizeMetrics.read(paths.read(FEATURIZE_METRICS)),
+        training=Training.read(paths.read(TRAINING_METRICS)),
         curves=_read_curves(paths.read(TRAINING_CURVES)),
-        metrics=read_document(paths.read(METRICS)),
-        strata=read_document(paths.read(EVALUATION) / "strata.json"),
-        applicability=read_document(paths.read(EVALUATION) / "applicability.json"),
-        robustness=read_document(paths.read(EVALUATION) / "robustness.json"),
-        decision=read_document(paths.read(DECISION)),
+        metrics=Metrics.read(paths.read(METRICS)),
+        strata=Strata.read(paths.read(EVALUATION) / "strata.json"),
+        applicability=Applicability.read(paths.read(EVALUATION) / "applicability.json"),
+        robustness=Robustness.read(paths.read(EVALUATION) / "robustness.json"),
+        decision=Decision.read(paths.read(DECISION)),
         card=card.read_text(encoding="utf-8"),
         has_model=has_model,
     )

@@ -10,6 +10,7 @@ import pandas as pd
 from rdkit import Chem
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from stages.dti.artifacts.screening import ScreeningMetrics
 from stages.dti.config.report import ReportConfig
 from stages.dti.config.screen import ScreenConfig
 from stages.dti.reporting.html import render
@@ -43,13 +44,13 @@ class Drawn:
 
 
 def screening_page(
-    ranking: pd.DataFrame, metrics: dict[str, Any], screen: ScreenConfig, report: ReportConfig
+    ranking: pd.DataFrame, metrics: ScreeningMetrics, screen: ScreenConfig, report: ReportConfig
 ) -> str:
     """Return the whole page; each shown drug is drawn once, however many targets it is best for.
 
     Args:
         ranking: ``reports/screening/ranking.parquet``.
-        metrics: ``reports/screening_metrics.json``.
+        metrics: what was screened.
     """
     best = ranking.groupby("target_id", sort=False)["probability"].max()
     chosen = list(

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from stages.dti.artifacts.decision import Decision
+from stages.dti.artifacts.measured import Measure
+from stages.dti.artifacts.metrics import Metrics
+from stages.dti.artifacts.validation import Validation
 from stages.dti.files import write_folder, write_json
 
 FIGURES = ("auroc", "auprc", "gate", "best", "quality")
@@ -21,40 +24,35 @@ DIGITS = 3
 
 
 def summary(
-    metrics: Mapping[str, Any], decision: Mapping[str, Any], validation: Mapping[str, Any]
-) -> dict[str, dict[str, Any]]:
+    metrics: Metrics, decision: Decision, validation: Validation
+) -> dict[str, dict[str, float | str | None]]:
     """Return figure → its value, where there is one its interval, and the name that it is of.
 
     ``auroc``, ``auprc``: the candidate's, on the test pairs. ``gate``: the verdict on it. ``best``:
     the strongest baseline, by the gate's metric. ``quality``: the data set's score, of 100.
-
-    Args:
-        metrics: what ``evaluate`` wrote.
-        decision: what ``promote`` wrote.
-        validation: what ``validate`` wrote.
     """
-    model = metrics["candidate"]["model"]
-    strongest = decision["strongest_baseline"]
-    figures = {
-        name: _measured(name, metrics["candidate"][name], model) for name in ("auroc", "auprc")
+    candidate, strongest = metrics.candidate, decision.strongest_baseline
+    model = candidate.model
+    figures: dict[str, dict[str, float | str | None]] = {
+        "auroc": _measured("auroc", candidate.auroc, model),
+        "auprc": _measured("auprc", candidate.auprc, model),
+        "gate": {"gate": decision.verdict, "name": model},
+        "quality": {"value": validation.quality_score, "name": validation.dataset},
     }
-    figures["gate"] = {"gate": decision["verdict"], "name": model}
     if strongest is not None:
-        figures["best"] = _measured("value", strongest, strongest["name"])
-    figures["quality"] = {"value": validation["quality_score"], "name": validation["dataset"]}
+        figures["best"] = _measured("value", strongest, strongest.name)
     return figures
 
 
-def write_summary(folder: Path, figures: Mapping[str, Mapping[str, Any]]) -> None:
+def write_summary(folder: Path, figures: Mapping[str, Mapping[str, float | str | None]]) -> None:
     """Write ``<figure>.json`` for each figure."""
     with write_folder(folder) as temporary:
         for name, figure in figures.items():
             write_json(temporary / f"{name}.json", figure)
 
 
-def _measured(key: str, entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _measured(key: str, measure: Measure, name: str) -> dict[str, float | str | None]:
     """Return a metric with its interval; ``None`` where it is undefined."""
-    return {
-        to: None if entry[source] is None else round(entry[source], DIGITS)
-        for to, source in ((key, "value"), ("low", "low"), ("high", "high"))
-    } | {"name": name}
+    values = {key: measure.value, "low": measure.low, "high": measure.high}
+    rounded = {to: None if value is None else round(value, DIGITS) for to, value in values.items()}
+    return {**rounded, "name": name}

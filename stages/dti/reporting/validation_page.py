@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from stages.dti.artifacts.validation import Validation
 from stages.dti.reporting.html import render
 
 
-def validation_page(validation: dict[str, Any]) -> str:
-    """Return the page of ``validation.json`` (``stages/dti/data/validation/quality.py``)."""
-    names = dict.fromkeys(check["suite"] for check in validation["checks"])
-    suites = [
-        (name, [check for check in validation["checks"] if check["suite"] == name])
-        for name in names
-    ]
+def validation_page(validation: Validation) -> str:
+    """Return the page."""
     contents = [
         ("summary", "Summary"),
-        *((name, name.capitalize()) for name in names),
+        *((name, name.capitalize()) for name, _ in validation.suites),
         ("sources", "Sources"),
         ("score", "How the score is made"),
     ]
-    return render("validation.html", contents=contents, validation=validation, suites=suites)
+    return render("validation.html", contents=contents, validation=validation)

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.dti.artifacts.screening import ScreeningMetrics
 from stages.dti.data.sources.molecule_files import UNREADABLE
 from stages.dti.errors import DataError
 from stages.dti.files import write_file
@@ -52,14 +53,12 @@ class Screening:
     Attributes:
         ranking: columns ``RANKING_COLUMNS``; targets in their order, each from rank 1.
         rejected: columns ``REJECTED_COLUMNS``.
-        metrics: counts. ``targets_widened``: for how many targets the margin was too small to
-            tell that no better drug was left out (``ranking.is_certain``), so that more
-            candidates were taken.
+        metrics: counts.
     """
 
     ranking: pd.DataFrame
     rejected: pd.DataFrame
-    metrics: dict[str, Any]
+    metrics: ScreeningMetrics
 
     @classmethod
     def of_nothing(cls) -> Self:
@@ -67,7 +66,7 @@ class Screening:
         return cls(
             pd.DataFrame(columns=list(RANKING_COLUMNS)),
             pd.DataFrame(columns=list(REJECTED_COLUMNS)),
-            {"model": None, "pairs": 0, "ranked": 0},
+            ScreeningMetrics(model=None, pairs=0, ranked=0),
         )
 
 
@@ -217,20 +216,20 @@ def screening(
     """
     ranking = pd.concat([tables[row] for row in sorted(tables)], ignore_index=True)
     refused = Counter(row["reason"] for row in gathered.rejected)
-    metrics = {
-        "model": job.predictor.info.name,
-        "library_rows": len(job.library),
-        "drugs": gathered.drugs,
-        "drugs_invalid": refused["invalid"],
-        "drugs_duplicate": refused["duplicate"],
-        "targets": len(tables),
-        "targets_invalid": len(job.targets) - len(tables),
-        "targets_widened": widened,
-        "pairs": gathered.drugs * len(tables),
-        "ranked": len(ranking),
-        "ranked_interacting": int(ranking["interacts"].sum()),
-        "ranked_in_train": int(ranking["pair_seen"].sum()),
-    }
+    metrics = ScreeningMetrics(
+        model=job.predictor.info.name,
+        library_rows=len(job.library),
+        drugs=gathered.drugs,
+        drugs_invalid=refused["invalid"],
+        drugs_duplicate=refused["duplicate"],
+        targets=len(tables),
+        targets_invalid=len(job.targets) - len(tables),
+        targets_widened=widened,
+        pairs=gathered.drugs * len(tables),
+        ranked=len(ranking),
+        ranked_interacting=int(ranking["interacts"].sum()),
+        ranked_in_train=int(ranking["pair_seen"].sum()),
+    )
     rejected = pd.DataFrame(
         [*gathered.rejected, *_rejected_targets(job)], columns=list(REJECTED_COLUMNS)
     )

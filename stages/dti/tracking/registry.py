@@ -139,7 +139,7 @@ def promote(
     production experiment keeps the same for good.
 
     Args:
-        decision: content of ``decision.json``.
+        decision: content of ``decision.json``, or at least its ``summary``.
         previous_version: the version before it, where the alias names none: in a new registry.
     """
     before = aliased_version(store, name, alias)

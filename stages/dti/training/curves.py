@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
+from stages.dti.artifacts.training import Adaptation, Steps
 from stages.dti.files import write_folder
 
 CURVES = {
@@ -31,7 +32,7 @@ class LearningCurve:
         """Keep one epoch's metrics."""
         self.epochs.append(metrics)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Steps:
         """Return the number of epochs and the best one (``None`` where nothing was iterated).
 
         Boosting reports some of its rounds, which count as epochs up to the last one reported.
@@ -40,21 +41,30 @@ class LearningCurve:
         monitored = f"val_{self.monitor}"
         known = [epoch for epoch in self.epochs if monitored in epoch]
         if not known:
-            return {"epochs": count, "best_epoch": None}
+            return Steps(epochs=count, best_epoch=None)
         sign = 1 if self.monitor == "loss" else -1
         best = min(known, key=lambda epoch: (sign * epoch[monitored], epoch["epoch"]))
-        return {"epochs": count, "best_epoch": int(best["epoch"])}
+        return Steps(epochs=count, best_epoch=int(best["epoch"]))
 
-    def adaptation(self, pairs: int) -> dict[str, Any]:
+    def adaptation(self, pairs: int) -> Adaptation:
         """Return the domain discriminator's last loss and accuracy (``None``: it never began).
 
         At an accuracy of a half it cannot tell the ``pairs`` adapted to from those of train.
         """
         last = self.epochs[-1]
-        measured = {name: last.get(name) for name in CURVES["domain"]}
-        return {"pairs": pairs} | {
-            name: None if value is None else round(value, 6) for name, value in measured.items()
-        }
+        loss, accuracy = (
+            None if (value := last.get(name)) is None else round(value, 6)
+            for name in CURVES["domain"]
+        )
+        return Adaptation(pairs=pairs, domain_loss=loss, domain_accuracy=accuracy)
+
+
+class Summary(TypedDict, total=False):
+    """What curves say for ``artifacts/training.py``: steps of the model, or of every member."""
+
+    epochs: int
+    best_epoch: int | None
+    members: dict[str, dict[str, Steps]]
 
 
 class LearningCurves:
@@ -75,10 +85,11 @@ class LearningCurves:
         self._members.setdefault(name, {})[number] = curve
         return curve
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
         """Return the curve's summary; of an ensemble, ``members.<name>.<number>``: each fit's."""
         if not self._members:
-            return self.own.summary()
+            own = self.own.summary()
+            return {"epochs": own.epochs, "best_epoch": own.best_epoch}
         members = {
             name: {str(number): curve.summary() for number, curve in fits.items()}
             for name, fits in self._members.items()

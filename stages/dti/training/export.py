@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from stages.dti.artifacts.training import Validated
 from stages.dti.config.calibration import CalibrationConfig
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import AnyModel
@@ -149,11 +150,11 @@ def finish(
         seed=seed,
         dataset=data.dataset,
         data_sha256=data.data_sha256,
-        validation_metrics={
-            "val_pairs": len(data.validation),
-            "val_auroc": round(float(roc_auc_score(labels, scores)), 6),
-            "val_auprc": round(float(average_precision_score(labels, scores)), 6),
-        },
+        validation_metrics=Validated(
+            val_pairs=len(data.validation),
+            val_auroc=round(float(roc_auc_score(labels, scores)), 6),
+            val_auprc=round(float(average_precision_score(labels, scores)), 6),
+        ),
     )
 
 

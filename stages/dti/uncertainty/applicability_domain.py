@@ -9,8 +9,7 @@ each in units of its own limit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +70,6 @@ class ApplicabilityDomain:
         drug = (1 - drug_similarity.astype(np.float64)) / (1 - self.drug_limit)
         target = (1 - target_similarity.astype(np.float64)) / (1 - self.target_limit)
         return np.maximum(drug, target)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return asdict(self)
 
 
 def _nearest_other_drug(fingerprints: NDArray[np.uint8]) -> NDArray[np.float32]:

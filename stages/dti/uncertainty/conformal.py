@@ -19,15 +19,20 @@ scipy.stats is imported where coverage is measured: whoever only predicts need n
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stages.dti.artifacts.measured import CountedShare
+from stages.dti.artifacts.metrics import Coverage
+
 PredictionSet = Literal["interacts", "no_interaction", "either", "neither"]
 
-HOLDS, FAILS = "as promised", "below the promise"
+CoverageVerdict = Literal["as promised", "below the promise"]
+HOLDS: CoverageVerdict = "as promised"
+FAILS: CoverageVerdict = "below the promise"
 
 DECIMALS = 6
 
@@ -91,27 +96,20 @@ class ConformalSets:
         inactive, active = self.contains(probabilities)
         return [names[pair] for pair in zip(inactive.tolist(), active.tolist(), strict=True)]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON object."""
-        return asdict(self)
-
 
 def coverage_report(
     sets: ConformalSets,
     probabilities: NDArray[np.float64],
     labels: NDArray[np.bool_],
     confidence: float,
-) -> dict[str, Any]:
+) -> Coverage:
     """Return what the sets of labelled pairs ``(pairs,)`` cover, against what was promised.
 
-    Returns:
-        ``target``; ``coverage``, ``coverage_interacts`` and ``coverage_no_interaction`` as
-        ``{"n", "value", "low", "high"}`` with exact binomial (Clopper-Pearson) intervals, ``None``
-        without pairs; ``mean_size``, ``empty_fraction`` and ``both_fraction`` of the sets; and
-        ``verdict``: "below the promise" where so few pairs of a class are covered as happens with a
-        probability below ``(1 - confidence) / 2`` if validation and test are exchangeable, else
-        "as promised". The number of covered pairs is then beta-binomial (Vovk 2012), which, unlike
-        the interval, counts in that validation was limited too.
+    Intervals are exact binomial (Clopper-Pearson). The verdict is "below the promise" where so few
+    pairs of a class are covered as happens with a probability below ``(1 - confidence) / 2`` if
+    validation and test are exchangeable, else "as promised". The number of covered pairs is then
+    beta-binomial (Vovk 2012), which, unlike the interval, counts in that validation was limited
+    too.
     """
     inactive, active = sets.contains(probabilities)
     covered = np.where(labels, active, inactive)
@@ -126,29 +124,31 @@ def coverage_report(
         _tail(int(active[labels].sum()), int(labels.sum()), sets.positives, sets.coverage),
         _tail(int(inactive[~labels].sum()), int((~labels).sum()), sets.negatives, sets.coverage),
     )
-    return {
-        "target": sets.coverage,
-        **shares,
-        "mean_size": round(float(size.mean()), DECIMALS),
-        "empty_fraction": round(float((size == 0).mean()), DECIMALS),
-        "both_fraction": round(float((size == 2).mean()), DECIMALS),
-        "verdict": FAILS if min(tails) < (1 - confidence) / 2 else HOLDS,
-    }
+    return Coverage(
+        target=sets.coverage,
+        coverage=shares["coverage"],
+        coverage_interacts=shares["coverage_interacts"],
+        coverage_no_interaction=shares["coverage_no_interaction"],
+        mean_size=round(float(size.mean()), DECIMALS),
+        empty_fraction=round(float((size == 0).mean()), DECIMALS),
+        both_fraction=round(float((size == 2).mean()), DECIMALS),
+        verdict=FAILS if min(tails) < (1 - confidence) / 2 else HOLDS,
+    )
 
 
-def share(true: NDArray[np.bool_], confidence: float) -> dict[str, Any]:
-    """Return ``{"n", "value", "low", "high"}``: the share of true ones, with its exact interval."""
+def share(true: NDArray[np.bool_], confidence: float) -> CountedShare:
+    """Return the share of true ones, with its exact interval."""
     if not len(true):
-        return {"n": 0, "value": None, "low": None, "high": None}
+        return CountedShare(n=0, value=None, low=None, high=None)
     from scipy.stats import binomtest
 
     interval = binomtest(int(true.sum()), len(true)).proportion_ci(confidence, method="exact")
-    return {
-        "n": len(true),
-        "value": round(float(true.mean()), DECIMALS),
-        "low": round(float(interval.low), DECIMALS),
-        "high": round(float(interval.high), DECIMALS),
-    }
+    return CountedShare(
+        n=len(true),
+        value=round(float(true.mean()), DECIMALS),
+        low=round(float(interval.low), DECIMALS),
+        high=round(float(interval.high), DECIMALS),
+    )
 
 
 def _rank(count: int, coverage: float) -> int:

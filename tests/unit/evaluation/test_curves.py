@@ -21,6 +21,7 @@ from stages.dti.evaluation.curves import (
 from stages.dti.evaluation.metrics import Comparison, ModelOutput
 from stages.dti.evaluation.strata import stratify
 from stages.dti.reporting.figures import Results, save_figures
+from tests.support.artifacts import COVERAGE
 
 CONFIG = EvaluateConfig(
     bootstrap_samples=100,
@@ -156,7 +157,7 @@ def results(labels: np.ndarray, outputs: dict[str, ModelOutput]) -> Results:
     )
     return Results(
         names={name: name for name in outputs},
-        metrics={name: comparison.table(name) for name in outputs},
+        metrics={name: comparison.table(name, COVERAGE) for name in outputs},
         roc=roc_curve(labels, outputs),
         precision_recall=precision_recall_curve(labels, outputs),
         reliability=reliability_curve(labels, outputs, CONFIG),

@@ -21,6 +21,7 @@ from stages.dti.evaluation.metrics import (
     ModelOutput,
     WeightedMetrics,
 )
+from tests.support.artifacts import COVERAGE
 
 BINS = 10
 CONFIG = EvaluateConfig(
@@ -53,6 +54,11 @@ def scored(pairs: int = 200, signal: float = 1.0, seed: int = 0) -> tuple[np.nda
     raw = 0.3 + 0.15 * signal * labels + 0.2 * random.normal(size=pairs)
     scores = (np.clip(raw, 0, 1) * 20).round() / 20
     return labels, ModelOutput(scores, np.clip(scores * 0.9 + 0.02, 0, 1), 0.4)
+
+
+def table_of(labels: Any, outputs: dict[str, ModelOutput]) -> dict[str, Any]:
+    """Every metric of the model ``model``, as JSON."""
+    return Comparison(labels, outputs, CONFIG).table("model", COVERAGE).plain()
 
 
 def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
@@ -109,7 +115,7 @@ def test_values_of_distinct_scores_equal_scikit_learn() -> None:
     random = np.random.default_rng(5)
     labels = random.random(300) < 0.1
     scores = random.random(300)
-    made = evaluated(labels, scores, scores, 0.5, CONFIG)
+    made = table_of(labels, {"model": ModelOutput(scores, scores, 0.5)})
     for metric in METRICS:
         expected = REFERENCE[metric](labels, ModelOutput(scores, scores, 0.5))
         assert made[metric]["value"] == pytest.approx(expected, abs=1e-6)
@@ -129,7 +135,7 @@ def test_resampled_values_equal_scikit_learn_on_repeated_rows() -> None:
 
 def test_intervals_equal_a_slow_plain_bootstrap() -> None:
     labels, output = scored(120)
-    made = Comparison(labels, {"model": output}, CONFIG).table("model")
+    made = table_of(labels, {"model": output})
     drawn = [
         repeated(labels, output, row)
         for chunk in resamples(len(labels), CONFIG.bootstrap_samples, CONFIG.seed)
@@ -150,7 +156,7 @@ def test_the_interval_of_accuracy_is_as_wide_as_the_binomial_says() -> None:
     made = Comparison(
         labels, {"model": output}, CONFIG.model_copy(update={"bootstrap_samples": 2000})
     )
-    entry = made.metrics("model")["accuracy"]
+    entry = made.metrics("model")["accuracy"].plain()
     accuracy = entry["value"]
     half = 1.96 * np.sqrt(accuracy * (1 - accuracy) / 1000)
     assert entry["low"] == pytest.approx(accuracy - half, abs=0.1 * half)
@@ -162,14 +168,14 @@ def test_the_interval_of_calibration_error_holds_its_value() -> None:
     random = np.random.default_rng(0)
     probabilities = random.random(300)
     labels = random.random(300) < probabilities
-    entry = evaluated(labels, probabilities, probabilities, 0.5, CONFIG)["ece"]
+    entry = table_of(labels, {"model": ModelOutput(probabilities, probabilities, 0.5)})["ece"]
     assert entry["low"] < entry["value"] < entry["high"]
 
 
 def test_tables_hold_counts_threshold_and_rounded_numbers() -> None:
     labels, output = scored()
-    table = Comparison(labels, {"model": output}, CONFIG).table("model")
-    assert set(table) == {"n", "prevalence", "threshold", *METRICS}
+    table = table_of(labels, {"model": output})
+    assert set(table) == {"n", "prevalence", "threshold", "conformal", *METRICS}
     assert table["n"] == 200
     assert table["prevalence"] == labels.mean().round(6)
     assert table["threshold"] == 0.4
@@ -181,9 +187,9 @@ def test_tables_hold_counts_threshold_and_rounded_numbers() -> None:
 
 def test_auroc_ranks_by_score_brier_by_probability_and_f1_by_threshold() -> None:
     labels, output = scored()
-    table = Comparison(labels, {"model": output}, CONFIG).table("model")
+    table = table_of(labels, {"model": output})
     flat = ModelOutput(output.scores, np.full(len(labels), 0.2), 0.4)
-    other = Comparison(labels, {"model": flat}, CONFIG).table("model")
+    other = table_of(labels, {"model": flat})
     assert other["auroc"] == table["auroc"]
     assert other["auprc"] == table["auprc"]
     assert other["brier"] != table["brier"]
@@ -191,14 +197,16 @@ def test_auroc_ranks_by_score_brier_by_probability_and_f1_by_threshold() -> None
 
 
 def test_a_pair_at_the_threshold_is_predicted_to_interact() -> None:
-    table = evaluated([1, 0], [0.5, 0.4], [0.5, 0.4], 0.5, CONFIG)
+    table = table_of(
+        [1, 0], {"model": ModelOutput(np.array([0.5, 0.4]), np.array([0.5, 0.4]), 0.5)}
+    )
     assert table["recall"]["value"] == 1
     assert table["specificity"]["value"] == 1
 
 
 def test_a_constant_model_is_at_chance() -> None:
     labels, _ = scored()
-    table = evaluated(labels, np.full(200, 0.3), np.full(200, 0.3), 0.1, CONFIG)
+    table = table_of(labels, {"model": ModelOutput(np.full(200, 0.3), np.full(200, 0.3), 0.1)})
     assert table["auroc"] == {"value": 0.5, "low": 0.5, "high": 0.5}
     assert table["mcc"]["value"] == 0
     assert table["auprc"]["value"] == table["prevalence"]
@@ -213,7 +221,7 @@ def test_a_constant_model_is_at_chance() -> None:
 )
 def test_one_class_leaves_ranking_undefined(label: int, undefined: dict[str, str]) -> None:
     scores = np.linspace(0, 1, 40)
-    table = evaluated(np.full(40, label), scores, scores, 0.5, CONFIG)
+    table = table_of(np.full(40, label), {"model": ModelOutput(scores, scores, 0.5)})
     one_class = dict.fromkeys(("auroc", "auprc", "mcc"), "the pairs hold one class")
     for metric, reason in (one_class | undefined).items():
         assert table[metric] == {"value": None, "low": None, "high": None, "reason": reason}
@@ -223,7 +231,7 @@ def test_one_class_leaves_ranking_undefined(label: int, undefined: dict[str, str
 
 def test_precision_is_undefined_where_nothing_is_predicted() -> None:
     labels, output = scored()
-    table = evaluated(labels, output.scores, output.probabilities, 1.0, CONFIG)
+    table = table_of(labels, {"model": ModelOutput(output.scores, output.probabilities, 1.0)})
     assert table["precision"]["value"] is None
     assert table["precision"]["reason"] == "no pair is predicted to interact"
     assert table["f1"]["value"] == 0
@@ -234,7 +242,7 @@ def test_an_interval_is_dropped_where_many_resamples_leave_the_metric_undefined(
     labels, output = scored()
     only_one = np.zeros(200)
     only_one[int(np.flatnonzero(labels)[0])] = 1.0
-    table = evaluated(labels, output.scores, only_one, 0.5, CONFIG)
+    table = table_of(labels, {"model": ModelOutput(output.scores, only_one, 0.5)})
     assert table["precision"]["value"] == 1
     assert table["precision"]["low"] is None
     assert "of 100 resamples" in table["precision"]["reason"]
@@ -244,7 +252,7 @@ def test_an_interval_is_dropped_where_many_resamples_leave_the_metric_undefined(
 @pytest.mark.parametrize("labels", [[0, 1] * 4, [0] * 20 + [1] * 4])
 def test_few_pairs_have_values_but_no_interval(labels: list[int]) -> None:
     scores = np.linspace(0, 1, len(labels))
-    table = evaluated(labels, scores, scores, 0.5, CONFIG)
+    table = table_of(labels, {"model": ModelOutput(scores, scores, 0.5)})
     for metric in METRICS:
         assert table[metric]["value"] is not None
         assert table[metric]["low"] is None
@@ -253,23 +261,22 @@ def test_few_pairs_have_values_but_no_interval(labels: list[int]) -> None:
 
 def test_no_pairs_is_an_error() -> None:
     with pytest.raises(DataError, match="no pairs to evaluate"):
-        evaluated([], [], [], 0.5, CONFIG)
+        table_of([], {"model": ModelOutput(np.array([]), np.array([]), 0.5)})
 
 
 def test_the_same_numbers_whoever_else_is_compared() -> None:
     labels, output = scored()
     _, other = scored(signal=2.0, seed=9)
-    alone = Comparison(labels, {"model": output}, CONFIG).table("model")
-    beside = Comparison(labels, {"other": other, "model": output}, CONFIG).table("model")
+    alone = table_of(labels, {"model": output})
+    beside = table_of(labels, {"other": other, "model": output})
     assert alone == beside
-    assert alone == evaluated(labels, output.scores, output.probabilities, 0.4, CONFIG)
 
 
 def test_another_seed_gives_another_interval_but_the_same_value() -> None:
     labels, output = scored()
-    one = Comparison(labels, {"model": output}, CONFIG).metrics("model")["auroc"]
+    one = Comparison(labels, {"model": output}, CONFIG).metrics("model")["auroc"].plain()
     reseeded = CONFIG.model_copy(update={"seed": 4})
-    two = Comparison(labels, {"model": output}, reseeded).metrics("model")["auroc"]
+    two = Comparison(labels, {"model": output}, reseeded).metrics("model")["auroc"].plain()
     assert one["value"] == two["value"]
     assert one["low"] != two["low"]
 
@@ -279,7 +286,7 @@ def test_differences_are_paired() -> None:
     strong = ModelOutput(np.clip(weak.scores + 0.1 * labels, 0, 1), weak.probabilities, 0.4)
     comparison = Comparison(labels, {"strong": strong, "weak": weak}, CONFIG)
     for metric in RANKING:
-        made = comparison.difference("strong", "weak", metric)
+        made = comparison.difference("strong", "weak", metric).plain()
         draws = []
         for chunk in resamples(400, CONFIG.bootstrap_samples, CONFIG.seed):
             for row in chunk:
@@ -291,7 +298,7 @@ def test_differences_are_paired() -> None:
         assert made["low"] == pytest.approx(low, abs=1e-6)
         assert made["high"] == pytest.approx(high, abs=1e-6)
         assert made["verdict"] == "better"
-        assert comparison.difference("weak", "strong", metric)["verdict"] == "worse"
+        assert comparison.difference("weak", "strong", metric).plain()["verdict"] == "worse"
 
 
 def test_models_that_rank_alike_are_equal() -> None:
@@ -300,9 +307,9 @@ def test_models_that_rank_alike_are_equal() -> None:
     noise = np.random.default_rng(1).normal(size=200) * 0.05
     near = ModelOutput(output.scores + noise, noisy.probabilities, 0.4)
     comparison = Comparison(labels, {"a": output, "b": output, "near": near}, CONFIG)
-    same = comparison.difference("a", "b", "auroc")
+    same = comparison.difference("a", "b", "auroc").plain()
     assert same == {"value": 0, "low": 0, "high": 0, "verdict": "equal within the interval"}
-    close = comparison.difference("a", "near", "auroc")
+    close = comparison.difference("a", "near", "auroc").plain()
     assert close["low"] < 0 < close["high"]
     assert close["verdict"] == "equal within the interval"
 
@@ -310,10 +317,14 @@ def test_models_that_rank_alike_are_equal() -> None:
 def test_a_difference_without_an_interval_has_no_verdict() -> None:
     scores = np.linspace(0, 1, 8)
     output = ModelOutput(scores, scores, 0.5)
-    few = Comparison([0, 1] * 4, {"a": output, "b": output}, CONFIG).difference("a", "b", "auroc")
+    few = (
+        Comparison([0, 1] * 4, {"a": output, "b": output}, CONFIG)
+        .difference("a", "b", "auroc")
+        .plain()
+    )
     assert few["value"] == 0
     assert few["low"] is few["high"] is few["verdict"] is None
     one_class = Comparison([1] * 8, {"a": output, "b": output}, CONFIG)
-    undefined = one_class.difference("a", "b", "auprc")
+    undefined = one_class.difference("a", "b", "auprc").plain()
     assert undefined["value"] is undefined["verdict"] is None
     assert undefined["reason"] == "the pairs hold one class"

@@ -90,7 +90,7 @@ def report(
 ) -> dict[str, dict[str, Any]]:
     said = ask(test["smiles"].tolist(), test["sequence"].tolist())
     output = ModelOutput(said.scores, said.probabilities, 0.5)
-    found = robustness_report(test, output, ask, standardise, config)
+    found = robustness_report(test, output, ask, standardise, config).plain()
     return {entry["name"]: entry for entry in found["perturbations"]}
 
 
@@ -247,7 +247,7 @@ def test_the_sample_keeps_both_classes_and_does_not_depend_on_the_order(
 def test_none_are_tried_when_it_is_switched_off(labelled: pd.DataFrame) -> None:
     off = CONFIG.model_copy(update={"robustness_pairs": 0})
     output = ModelOutput(np.zeros(len(labelled)), np.zeros(len(labelled)), 0.5)
-    found = robustness_report(labelled, output, model(1, 1), STANDARDISE, off)
+    found = robustness_report(labelled, output, model(1, 1), STANDARDISE, off).plain()
     assert found == {
         "n": 0,
         "prevalence": None,

@@ -52,7 +52,7 @@ def outputs(pairs: pd.DataFrame) -> dict[str, ModelOutput]:
 
 @pytest.fixture(scope="module")
 def strata(pairs: pd.DataFrame, outputs: dict[str, ModelOutput]) -> dict[str, Any]:
-    return stratify(pairs, outputs, CONFIG)
+    return stratify(pairs, outputs, CONFIG).plain()
 
 
 def test_each_kind_of_strata_holds_every_pair_once(strata: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def test_similarity_bins_hold_their_lower_edge_and_the_last_one_also_1() -> None
         {"label": 0, "drug_seen": True, "target_seen": True, "drug_similarity": similarity}
     )
     scores = np.zeros(8)
-    made = stratify(pairs, {"candidate": ModelOutput(scores, scores, 0.5)}, CONFIG)
+    made = stratify(pairs, {"candidate": ModelOutput(scores, scores, 0.5)}, CONFIG).plain()
     assert [stratum["n"] for stratum in made["drug_similarity"]] == [2, 1, 2, 3]
     assert [stratum["name"] for stratum in made["drug_similarity"]] == [
         "0 to below 0.3",
@@ -109,7 +109,7 @@ def test_a_small_or_one_sided_stratum_is_counted_but_not_measured(
     changed = pairs.assign(drug_similarity=1.0, label=1)
     changed.loc[:8, "drug_similarity"] = 0.1
     changed.loc[9:30, "label"] = 0
-    made = stratify(changed, outputs, CONFIG)["drug_similarity"]
+    made = stratify(changed, outputs, CONFIG).plain()["drug_similarity"]
     assert made[0]["n"] == 9
     assert made[0]["prevalence"] == 1
     assert made[0]["reason"].startswith("9 positive and 0 negative pairs")
@@ -120,10 +120,11 @@ def test_a_small_or_one_sided_stratum_is_counted_but_not_measured(
 def test_one_stratum_of_all_pairs_equals_the_whole(
     pairs: pd.DataFrame, outputs: dict[str, ModelOutput]
 ) -> None:
-    everything = stratify(pairs.assign(drug_similarity=1.0), outputs, CONFIG)["drug_similarity"][3]
+    strata = stratify(pairs.assign(drug_similarity=1.0), outputs, CONFIG)
+    everything = strata.drug_similarity[3].models["candidate"]
     whole = Comparison(pairs["label"], outputs, CONFIG).metrics("candidate")
-    assert everything["models"]["candidate"]["auroc"] == whole["auroc"]
-    assert everything["models"]["candidate"]["auprc"] == whole["auprc"]
+    assert everything.auroc == whole["auroc"]
+    assert everything.auprc == whole["auprc"]
 
 
 def test_strata_are_plain_json(strata: dict[str, Any]) -> None:

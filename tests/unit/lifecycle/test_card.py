@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
+from stages.dti.artifacts.measured import CountedShare
 from stages.dti.config.dataset import Columns, DatasetConfig, LabelRule, Source, SourceFile
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import EnsembleConfig, LogisticRegressionConfig, MemberConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.config.standardise import StandardiseConfig
-from stages.dti.evaluation.metrics import TITLES
 from stages.dti.features.store import PairData, Scaler, Scalers
 from stages.dti.lifecycle.card import Measured, model_card
 from stages.dti.lifecycle.gates import decide
@@ -26,6 +26,18 @@ from stages.dti.prediction.folder import ModelFolder, Reference
 from stages.dti.uncertainty.applicability_domain import ApplicabilityDomain
 from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets
+from tests.support.artifacts import (
+    COVERAGE,
+    VALIDATED,
+    leakage,
+    measure,
+    metrics,
+    prepared,
+    strata,
+    table,
+    trained,
+    validated,
+)
 
 
 class Silent(Model):
@@ -46,43 +58,35 @@ class Silent(Model):
         raise AssertionError
 
 
-CONFORMAL = {
-    "target": 0.9,
-    "coverage_interacts": {"n": 25, "value": 0.92, "low": 0.74, "high": 0.99},
-    "coverage_no_interaction": {"n": 75, "value": 0.88, "low": 0.78, "high": 0.944},
-    "both_fraction": 0.21,
-    "empty_fraction": 0.0,
-    "verdict": "as promised",
-}
+def share(n: int, value: float, low: float, high: float) -> CountedShare:
+    return CountedShare(n=n, value=value, low=low, high=high)
 
 
-def table(value: float, model: str | None = None) -> dict[str, Any]:
-    measured = {
-        metric: {"value": value, "low": value - 0.05, "high": value + 0.05} for metric in TITLES
+CONFORMAL = COVERAGE.model_copy(
+    update={
+        "coverage_interacts": share(25, 0.92, 0.74, 0.99),
+        "coverage_no_interaction": share(75, 0.88, 0.78, 0.944),
+        "both_fraction": 0.21,
     }
-    named: dict[str, Any] = {"conformal": CONFORMAL} | ({} if model is None else {"model": model})
-    return named | {"n": 100, "prevalence": 0.25, "threshold": 0.5} | measured
+)
 
 
-def stratum(name: str, n: int, value: float | None) -> dict[str, Any]:
-    entry = {"value": value, "low": None, "high": None}
-    models = {"candidate": {"auroc": entry, "auprc": entry}}
-    counted = {"name": name, "n": n, "prevalence": 0.25 if n else None, "models": models}
-    return counted if value is not None else counted | {"reason": "no test pair belongs here"}
+def of(value: float, **changes: Any) -> dict[str, Any]:
+    """One model's metrics, each of them ``value``, as JSON."""
+    entry = measure(value, value - 0.05, value + 0.05)
+    return table(entry, n=100, prevalence=0.25, conformal=CONFORMAL, **changes)
 
 
-def distribution(median: float) -> dict[str, Any]:
-    return {"measure": "some measure", "quantiles": {"median": median}}
-
-
-DIFFERENCE = {"value": 0.3, "low": 0.2, "high": 0.4}
-METRICS: dict[str, Any] = {
-    "candidate": table(0.8, "logistic_regression"),
-    "baselines": {"base_rate": table(0.5)},
-    "differences": {"base_rate": {"auroc": DIFFERENCE, "auprc": DIFFERENCE}},
-    "same_as_candidate": [],
-    "test": {"n": 100, "prevalence": 0.25, "drugs": 50, "targets": 12},
-}
+DIFFERENCE = measure(0.3, 0.2, 0.4)
+METRICS = metrics(
+    of(0.8, model="logistic_regression"),
+    {"base_rate": of(0.5)},
+    {"base_rate": DIFFERENCE},
+    n=100,
+    prevalence=0.25,
+    drugs=50,
+    targets=12,
+)
 
 
 @pytest.fixture
@@ -141,7 +145,7 @@ def measured() -> Measured:
         seed=3,
         dataset="kiba",
         data_sha256={"data/interim/interactions.parquet": "e" * 64},
-        validation_metrics={},
+        validation_metrics=VALIDATED,
     )
     source = Source(
         format="pairs",
@@ -171,50 +175,15 @@ def measured() -> Measured:
         ),
         EnvironmentConfig(name="dev", alias="production", promotion="automatic"),
     )
-    part = {"pairs": 80, "drugs": 40, "targets": 12, "positives": 20}
     return Measured(
         model=model,
         dataset=DatasetConfig(sources={"assays": source}),
-        prepare={
-            "rows_read": 1200,
-            "rows_merged": 100,
-            "rows_rejected": 100,
-            "rejected_by_reason": {"invalid_smiles": 60, "conflicting_labels": 40},
-            "pairs": 1000,
-            "drugs": 500,
-            "targets": 12,
-            "positives": 250,
-            "prevalence": 0.25,
-        },
-        leakage={
-            "kind": "random",
-            "seed": 5,
-            "parts": {"test": part, "train": part, "unused": part | {"pairs": 0}, "val": part},
-            "overlap": {"test_train": {"pairs": 0, "drugs": 33, "targets": 11}},
-            "test_pairs": {
-                "drug_seen_fraction": 0.9,
-                "target_seen_fraction": 1.0,
-                "neither_seen_fraction": 0.0,
-            },
-            "nearest_train_similarity": {"drug": distribution(0.61), "target": distribution(1.0)},
-        },
-        validation={"quality_score": 99.5, "checks_passed": 19, "checks_total": 20},
-        training={
-            "epochs": 0,
-            "best_epoch": None,
-            "val_pairs": 77,
-            "val_auroc": 0.81,
-            "val_auprc": 0.7,
-        },
+        prepare=prepared(),
+        leakage=leakage(),
+        validation=validated(),
+        training=trained(),
         metrics=METRICS,
-        strata={
-            "seen": [
-                stratum("drug seen, target seen", 90, 0.85),
-                stratum("drug unseen, target seen", 10, 0.6),
-                stratum("drug unseen, target unseen", 0, None),
-            ],
-            "drug_similarity": [stratum("0 to below 0.3", 10, 0.65)],
-        },
+        strata=strata(),
         confidence=0.9,
         decision=decision,
     )
@@ -264,7 +233,6 @@ def test_an_ensemble_is_told_member_by_member(measured: Measured) -> None:
         inverse_regularisation=1.0,
         members={"linear": MemberConfig(config=single, seeds=3, snapshots=1)},
     )
-    training = {key: measured.training[key] for key in ("val_pairs", "val_auroc", "val_auprc")}
     members = {
         "linear": {"0": {"epochs": 0, "best_epoch": None}},
         "boosted": {
@@ -273,13 +241,8 @@ def test_an_ensemble_is_told_member_by_member(measured: Measured) -> None:
             "10": {"epochs": 30, "best_epoch": 19},
         },
     }
-    card = model_card(
-        replace(
-            measured,
-            model=replace(measured.model, config=config),
-            training=training | {"members": members},
-        )
-    )
+    model = replace(measured.model, config=config)
+    card = model_card(replace(measured, model=model, training=trained(members=members)))
     assert "members.linear.config.max_iterations 123" in card
     assert "members.linear.seeds 3" in card
     assert (
@@ -302,21 +265,22 @@ def test_tables_are_whole(measured: Measured) -> None:
 
 
 def test_a_cold_split_makes_no_excuse_for_a_random_one(measured: Measured) -> None:
-    cold = replace(measured, leakage={**measured.leakage, "kind": "cold_pair"})
+    cold = replace(measured, leakage=leakage(kind="cold_pair"))
     excuse = "say little about drugs or targets far from train"
     assert excuse in model_card(measured)
     assert excuse not in model_card(cold)
 
 
 def test_a_published_split_is_no_better_excuse(measured: Measured) -> None:
-    published = replace(measured, leakage={**measured.leakage, "kind": "published"})
+    published = replace(measured, leakage=leakage(kind="published"))
     assert "The split is published: its results say little" in model_card(published)
 
 
 def test_every_part_that_holds_pairs_is_told(measured: Measured) -> None:
-    parts = measured.leakage["parts"]
-    adapted = parts | {"adapt": parts["test"], "unused": parts["test"] | {"pairs": 7}}
-    card = model_card(replace(measured, leakage={**measured.leakage, "parts": adapted}))
+    parts = measured.leakage.parts
+    unused = parts["test"].model_copy(update={"pairs": 7})
+    adapted = parts | {"adapt": parts["test"], "unused": unused}
+    card = model_card(replace(measured, leakage=leakage(parts=adapted)))
     assert "| adapt | 80 | 40 | 12 | 20 |\n| unused | 7 | 40 | 12 | 20 |" in card
 
 
@@ -341,18 +305,18 @@ def test_the_label_rule_in_words(measured: Measured, changes: dict[str, Any], wo
 def test_a_baseline_that_is_the_model_or_was_tested_on_fewer_pairs_says_so(
     measured: Measured,
 ) -> None:
-    before = table(0.7) | {"n": 60}
-    baselines = {"base_rate": table(0.5), "linear": table(0.8), "before": before}
-    metrics = METRICS | {"baselines": baselines, "same_as_candidate": ["linear"]}
-    card = model_card(replace(measured, metrics=metrics))
+    baselines = {"base_rate": of(0.5), "linear": of(0.8), "before": of(0.7) | {"n": 60}}
+    found = metrics(of(0.8), baselines, {}, ["linear"], n=100)
+    card = model_card(replace(measured, metrics=found))
     assert "| linear (the same as this model) | 0.800" in card
     assert "| before (on 60 of the pairs) | 0.700" in card
     assert "| base_rate | 0.500" in card
 
 
 def test_a_refusal_is_told_check_by_check(measured: Measured) -> None:
-    check = replace(measured.decision.checks[0], passed=False, reason="too low")
-    card = model_card(replace(measured, decision=replace(measured.decision, checks=(check,))))
+    check = measured.decision.checks[0].model_copy(update={"passed": False, "reason": "too low"})
+    refused = measured.decision.model_copy(update={"checks": [check]})
+    card = model_card(replace(measured, decision=refused))
     assert "| floor | failed | too low |" in card
     assert "| not worse than the promoted model | does not apply | no model was" in model_card(
         measured

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from stages.dti.artifacts.decision import Check, Decision, PreviousComparison
+from stages.dti.artifacts.metrics import Metrics
 from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.promote import PromoteConfig
 from stages.dti.errors import ConfigError
-from stages.dti.files import write_json
-from stages.dti.lifecycle.gates import Check, Decision, PreviousComparison, decide
+from stages.dti.lifecycle.gates import decide
+from tests.support.artifacts import table
 
 PROMOTE = PromoteConfig(
     metric="auroc",
@@ -32,8 +34,8 @@ def entry(value: float | None, width: float | None = 0.03) -> dict[str, float | 
     return {"value": value, "low": round(value - width, 6), "high": round(value + width, 6)}
 
 
-def table(value: float | None) -> dict[str, Any]:
-    return {"n": 500, "prevalence": 0.3, "auroc": entry(value), "auprc": entry(value)}
+def difference(value: float | None, width: float | None = 0.03) -> dict[str, Any]:
+    return entry(value, width) | {"verdict": None}
 
 
 def metrics(
@@ -41,12 +43,12 @@ def metrics(
 ) -> dict[str, Any]:
     values = baselines or {"base_rate": 0.5, "nearest_neighbour": 0.8, "gradient_boosting": 0.851}
     return {
-        "candidate": {"model": "drugban", **table(candidate)},
-        "baselines": {name: table(value) for name, value in values.items()},
+        "candidate": {"model": "drugban", **table(entry(candidate))},
+        "baselines": {name: table(entry(value)) for name, value in values.items()},
         "differences": {
             name: dict.fromkeys(
                 ("auroc", "auprc"),
-                entry(
+                difference(
                     None if candidate is None or value is None else round(candidate - value, 6),
                     width,
                 ),
@@ -67,9 +69,16 @@ def previous(
         basis=basis,  # type: ignore[arg-type]
         reason="both were evaluated on the same data and split",
         pairs=500,
+        left_out=0,
         previous=None if basis == "none" else {"auroc": before, "auprc": before},
         candidate=None if basis == "none" else {"auroc": now, "auprc": now},
     )
+
+
+def expected(
+    name: str, observed: float | None, threshold: float, passed: bool | None, reason: str
+) -> Check:
+    return Check(name=name, observed=observed, threshold=threshold, passed=passed, reason=reason)
 
 
 def judge(
@@ -79,7 +88,8 @@ def judge(
     **changes: Any,
 ) -> Decision:
     promote = PROMOTE.model_copy(update=changes)
-    return decide(measured or metrics(), SHA, before, promote, environment)
+    found = Metrics.model_validate(measured or metrics())
+    return decide(found, SHA, before, promote, environment)
 
 
 def check(decision: Decision, name: str) -> Check:
@@ -97,7 +107,7 @@ def test_good_candidate_passes_and_the_decision_says_why() -> None:
         "beats nearest_neighbour",
         "not worse than the promoted model",
     ]
-    assert check(decision, "floor") == Check(
+    assert check(decision, "floor") == expected(
         "floor", 0.85, 0.7, True, "AUROC 0.850 is at or above the floor 0.700"
     )
     assert check(decision, "beats nearest_neighbour").observed == 0.05
@@ -111,13 +121,13 @@ def test_strongest_baseline_is_told_though_it_decides_nothing() -> None:
     assert decision.verdict == "passed"
     strongest = decision.strongest_baseline
     assert strongest is not None
-    assert strongest["name"] == "gradient_boosting"
-    assert strongest["difference"] == {"value": -0.001, "low": -0.031, "high": 0.029}
-    assert strongest["words"] == (
+    assert strongest.name == "gradient_boosting"
+    assert strongest.difference.plain() == {"value": -0.001, "low": -0.031, "high": 0.029}
+    assert strongest.words == (
         "about equal to gradient_boosting: AUROC -0.001, and the interval (-0.031 to +0.029) "
         "includes 0"
     )
-    assert strongest["words"] in decision.summary
+    assert strongest.words in decision.summary
 
 
 @pytest.mark.parametrize(
@@ -128,20 +138,20 @@ def test_strongest_baseline_in_words(baseline: float, words: str) -> None:
     measured = metrics(base_rate=0.5, nearest_neighbour=0.6, gradient_boosting=baseline)
     strongest = judge(measured).strongest_baseline
     assert strongest is not None
-    assert words in strongest["words"]
+    assert words in strongest.words
 
 
 def test_an_interval_that_includes_0_is_no_difference() -> None:
     ahead = metrics(base_rate=0.5, nearest_neighbour=0.6, gradient_boosting=0.84)
     strongest = judge(ahead).strongest_baseline
     assert strongest is not None
-    assert strongest["words"].startswith("about equal to gradient_boosting: AUROC +0.010")
+    assert strongest.words.startswith("about equal to gradient_boosting: AUROC +0.010")
 
 
 def test_no_interval_and_no_baseline() -> None:
     strongest = judge(metrics(width=None)).strongest_baseline
     assert strongest is not None
-    assert "too few test pairs" in strongest["words"]
+    assert "too few test pairs" in strongest.words
     alone = metrics() | {"baselines": {}, "differences": {}}
     decision = judge(alone, must_beat=[])
     assert decision.strongest_baseline is None
@@ -153,10 +163,10 @@ def test_the_gate_may_judge_by_auprc() -> None:
     measured["candidate"]["auprc"] = entry(0.6)
     for name, value in (("nearest_neighbour", 0.55), ("gradient_boosting", 0.62)):
         measured["baselines"][name]["auprc"] = entry(value)
-        measured["differences"][name]["auprc"] = entry(round(0.6 - value, 6))
+        measured["differences"][name]["auprc"] = difference(round(0.6 - value, 6))
     decision = judge(measured, metric="auprc", floor=0.5, must_beat=["nearest_neighbour"])
     assert decision.verdict == "passed"
-    assert decision.candidate["value"] == 0.6
+    assert decision.candidate.value == 0.6
     assert check(decision, "floor").reason == "AUPRC 0.600 is at or above the floor 0.500"
     assert check(decision, "beats nearest_neighbour").observed == 0.05
     assert "AUPRC -0.020" in decision.summary
@@ -166,7 +176,7 @@ def test_the_gate_may_judge_by_auprc() -> None:
 
 def test_the_decision_repeats_what_it_was_made_from() -> None:
     before = previous(0.85, 0.85)
-    plain = judge(before=before, environment=PROD).to_dict()
+    plain = judge(before=before, environment=PROD).plain()
     assert plain["environment"] == PROD.model_dump()
     assert plain["previous"]["model_sha256"] == "b" * 64
     assert plain["candidate"] == {
@@ -208,7 +218,7 @@ def test_loss_to_the_previous_model_beyond_the_margin_refuses() -> None:
     name = "not worse than the promoted model"
     assert check(judge(before=previous(0.86, 0.85)), name).passed is True
     refused = judge(before=previous(0.861, 0.85))
-    assert check(refused, name) == Check(
+    assert check(refused, name) == expected(
         name,
         -0.011,
         -0.01,
@@ -234,18 +244,18 @@ def test_previous_model_that_cannot_be_compared_does_not_block(before: PreviousC
 def test_the_strongest_baseline_is_the_one_that_the_candidate_exceeds_least() -> None:
     measured = metrics(base_rate=0.5, nearest_neighbour=0.8, before=0.9)
     measured["baselines"]["before"]["n"] = 300
-    measured["differences"]["before"]["auroc"] = entry(0.08)  # 0.98 on its own 300 pairs
+    measured["differences"]["before"]["auroc"] = difference(0.08)  # 0.98 on its own 300 pairs
     strongest = judge(measured).strongest_baseline
     assert strongest is not None
-    assert strongest["name"] == "nearest_neighbour"
+    assert strongest.name == "nearest_neighbour"
 
 
 def test_a_baseline_tested_on_fewer_pairs_says_so() -> None:
     measured = metrics(base_rate=0.5, nearest_neighbour=0.6, before=0.9)
     measured["baselines"]["before"]["n"] = 300
-    measured["differences"]["before"]["auroc"] = entry(0.04)
+    measured["differences"]["before"]["auroc"] = difference(0.04)
     decision = judge(measured, must_beat=["before"])
-    assert check(decision, "beats before") == Check(
+    assert check(decision, "beats before") == expected(
         "beats before",
         0.04,
         0.0,
@@ -254,8 +264,8 @@ def test_a_baseline_tested_on_fewer_pairs_says_so() -> None:
         "pairs that before can be tested on",
     )
     assert decision.strongest_baseline is not None
-    assert decision.strongest_baseline["name"] == "before"
-    assert decision.strongest_baseline["words"].endswith(
+    assert decision.strongest_baseline.name == "before"
+    assert decision.strongest_baseline.words.endswith(
         "on the 300 of 500 test pairs that before can be tested on"
     )
 
@@ -267,11 +277,11 @@ def test_a_candidate_that_is_a_baseline_is_compared_with_the_others() -> None:
     measured["same_as_candidate"] = ["gradient_boosting"]
     decision = judge(measured, must_beat=["gradient_boosting", "nearest_neighbour"])
     assert decision.verdict == "passed"
-    assert check(decision, "beats gradient_boosting") == Check(
+    assert check(decision, "beats gradient_boosting") == expected(
         "beats gradient_boosting", None, 0.0, None, "gradient_boosting is the candidate itself"
     )
     assert decision.strongest_baseline is not None
-    assert decision.strongest_baseline["name"] == "nearest_neighbour"
+    assert decision.strongest_baseline.name == "nearest_neighbour"
     assert "better than nearest_neighbour: AUROC +0.051" in decision.summary
 
     alone = metrics(0.8, gradient_boosting=0.8) | {"same_as_candidate": ["gradient_boosting"]}
@@ -298,5 +308,5 @@ def test_environment_may_refuse_what_the_gate_passes() -> None:
 
 def test_decision_is_json_and_the_same_twice(tmp_path: Any) -> None:
     for name in ("one", "two"):
-        write_json(tmp_path / name, judge(before=previous(0.85, 0.85)).to_dict())
+        judge(before=previous(0.85, 0.85)).write(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()

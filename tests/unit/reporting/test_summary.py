@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from stages.dti.artifacts.decision import Decision, StrongestBaseline
+from stages.dti.artifacts.measured import Measure
+from stages.dti.artifacts.validation import Validation
 from stages.dti.paths import DECISION, METRICS, ROOT, SUMMARY
 from stages.dti.reporting.summary import summary, write_summary
 from stages.dti.runtime.compose import compose
+from tests.support.artifacts import metrics, table
 from tests.support.dvc_repository import COLUMNS, Repository
 from tests.support.reported_results import report
 
@@ -23,15 +27,60 @@ def interval(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.0512345, "high": value + 0.0512345}
 
 
-def figures(model: str, auroc: float, verdict: str) -> dict[str, dict[str, Any]]:
-    """A summary with the longest baseline's name that there is."""
-    return summary(
-        {"candidate": {"model": model, "auroc": interval(auroc), "auprc": interval(0.5361234)}},
+def of(
+    model: str,
+    auroc: dict[str, Any],
+    auprc: dict[str, Any],
+    verdict: str,
+    strongest: StrongestBaseline | None,
+    dataset: str,
+    score: float,
+) -> dict[str, dict[str, Any]]:
+    """The summary of results that are whole, of which these matter."""
+    measured = metrics(table(auroc, auprc=auprc, model=model), {}, {})
+    validation = Validation(
+        dataset=dataset,
+        verdict="passed",
+        problems=[],
+        quality_score=score,
+        coverage_fraction=1.0,
+        weights={},
+        sources=[],
+        checks=[],
+    )
+    decision = Decision.model_validate(
         {
             "verdict": verdict,
-            "strongest_baseline": {"name": "logistic_regression", **interval(0.8841234)},
-        },
-        {"quality_score": 99.87, "dataset": "bindingdb_published"},
+            "gate_passed": verdict == "passed",
+            "summary": "",
+            "metric": "auroc",
+            "environment": {"name": "dev", "alias": "production", "promotion": "automatic"},
+            "candidate": {"model": model, "model_sha256": "0" * 64, "n": 500, "prevalence": 0.3}
+            | auroc,
+            "checks": [],
+            "strongest_baseline": strongest,
+            "previous": None,
+        }
+    )
+    return summary(measured, decision, validation)
+
+
+def figures(model: str, auroc: float, verdict: str) -> dict[str, dict[str, Any]]:
+    """A summary with the longest baseline's name that there is."""
+    strongest = StrongestBaseline(
+        name="logistic_regression",
+        **interval(0.8841234),
+        difference=Measure(**interval(0.01)),
+        words="",
+    )
+    return of(
+        model,
+        interval(auroc),
+        interval(0.5361234),
+        verdict,
+        strongest,
+        "bindingdb_published",
+        99.87,
     )
 
 
@@ -111,10 +160,6 @@ def test_it_is_what_the_other_results_say(results_copy: Path) -> None:
 
 
 def test_without_a_baseline_or_an_interval_it_says_what_is_known() -> None:
-    found = summary(
-        {"candidate": {"model": "m", "auroc": interval(0.5), "auprc": dict.fromkeys(interval(0))}},
-        {"verdict": "refused", "strongest_baseline": None},
-        {"quality_score": 100.0, "dataset": "d"},
-    )
+    found = of("m", interval(0.5), dict.fromkeys(interval(0)), "refused", None, "d", 100.0)
     assert "best" not in found
     assert found["auprc"] == {"auprc": None, "low": None, "high": None, "name": "m"}

@@ -158,7 +158,7 @@ def test_baselines_writes_one_folder_each(root: Path) -> None:
         assert data.params["model.name"] == name
         assert data.params["reproducibility.threads"] == "1"
         assert data.params[f"data_sha256.{SPLITS.as_posix()}"] == file_sha256(root / SPLITS)
-        measured = Predictor.load(root / BASELINES / name).content.validation_metrics
+        measured = Predictor.load(root / BASELINES / name).content.validation_metrics.plain()
         assert {key: data.metrics[key] for key in measured} == measured
 
 

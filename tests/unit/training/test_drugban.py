@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from stages.dti.artifacts.training import Steps
 from stages.dti.config.trainer import TrainerConfig
 from stages.dti.features.store import PairData
 from stages.dti.models.base import FitContext
@@ -209,7 +210,7 @@ def test_the_higher_auroc_wins_and_the_earlier_of_equals() -> None:
     curve = LearningCurve(monitor="auroc")
     for epoch, value in enumerate([0.6, 0.8, 0.8, np.float64(0.7)]):
         curve.add({"epoch": float(epoch), "val_auroc": float(value)})
-    assert curve.summary()["best_epoch"] == 1
+    assert curve.summary().best_epoch == 1
 
 
 def test_an_ensembles_curves_are_kept_fit_by_fit(tmp_path: Path) -> None:
@@ -225,11 +226,11 @@ def test_an_ensembles_curves_are_kept_fit_by_fit(tmp_path: Path) -> None:
     assert curves.summary() == {
         "members": {
             "drugban": {
-                "0": {"epochs": 2, "best_epoch": 1},
-                "1": {"epochs": 3, "best_epoch": 0},
+                "0": Steps(epochs=2, best_epoch=1),
+                "1": Steps(epochs=3, best_epoch=0),
             },
-            "linear": {"0": {"epochs": 0, "best_epoch": None}},
-            "boosted": {"0": {"epochs": 20, "best_epoch": 9}},
+            "linear": {"0": Steps(epochs=0, best_epoch=None)},
+            "boosted": {"0": Steps(epochs=20, best_epoch=9)},
         }
     }
     curves.save(tmp_path / "curves")

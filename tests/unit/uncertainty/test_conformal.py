@@ -48,7 +48,7 @@ def test_a_constant_model_covers_by_saying_nothing() -> None:
     labels = np.arange(100) % 4 == 0
     constant = np.full(100, 0.25)
     sets = ConformalSets.fit(constant, labels, 0.9)
-    report = coverage_report(sets, constant, labels, 0.95)
+    report = coverage_report(sets, constant, labels, 0.95).plain()
     assert report["both_fraction"] == 1
     assert report["mean_size"] == 2
     assert report["coverage"]["value"] == 1
@@ -59,7 +59,7 @@ def test_the_report_counts_and_its_interval_is_clopper_pearson() -> None:
     sets = ConformalSets(0.9, 400, 400, active_from=0.4, inactive_to=0.6)
     probabilities = np.array([0.5, 0.7, 0.3, 0.5, 0.2, 0.7])
     labels = np.array([True, True, True, False, False, False])
-    report = coverage_report(sets, probabilities, labels, 0.95)
+    report = coverage_report(sets, probabilities, labels, 0.95).plain()
     assert report["coverage_interacts"]["value"] == pytest.approx(2 / 3, abs=1e-6)
     assert report["coverage_no_interaction"]["value"] == pytest.approx(2 / 3, abs=1e-6)
     assert report["coverage"]["n"] == 6
@@ -72,7 +72,7 @@ def test_the_report_counts_and_its_interval_is_clopper_pearson() -> None:
 
 def test_one_class_alone_is_reported_without_the_other() -> None:
     sets = ConformalSets(0.9, 50, 50, active_from=0.4, inactive_to=0.6)
-    report = coverage_report(sets, np.array([0.1, 0.2]), np.array([False, False]), 0.95)
+    report = coverage_report(sets, np.array([0.1, 0.2]), np.array([False, False]), 0.95).plain()
     assert report["coverage_interacts"] == {"n": 0, "value": None, "low": None, "high": None}
     assert report["verdict"] == HOLDS
 
@@ -86,8 +86,8 @@ def test_shifted_scores_break_the_promise_and_the_report_says_so() -> None:
         return 1 / (1 + np.exp(-logits)), labels
 
     sets = ConformalSets.fit(*draw(600, 0.0), coverage=0.9)
-    same = coverage_report(sets, *draw(600, 0.0), confidence=0.95)
-    shifted = coverage_report(sets, *draw(600, 1.0), confidence=0.95)
+    same = coverage_report(sets, *draw(600, 0.0), confidence=0.95).plain()
+    shifted = coverage_report(sets, *draw(600, 1.0), confidence=0.95).plain()
     assert same["verdict"] == HOLDS
     assert shifted["verdict"] == FAILS
     assert shifted["coverage_interacts"]["high"] < 0.9
@@ -118,6 +118,6 @@ def test_the_verdict_turns_where_chance_no_longer_explains_it(
     sets = ConformalSets(coverage, calibration, calibration, active_from=0.5, inactive_to=0.9)
     for covered, verdict in ((limit - 1, FAILS), (limit, HOLDS)):
         probabilities = np.where(np.arange(tests) < covered, 0.7, 0.3)
-        report = coverage_report(sets, probabilities, np.ones(tests, dtype=bool), 0.95)
+        report = coverage_report(sets, probabilities, np.ones(tests, dtype=bool), 0.95).plain()
         assert report["coverage_interacts"]["value"] == covered / tests
         assert report["verdict"] == verdict

@@ -218,7 +218,9 @@ def test_an_ensembles_spread_is_judged_as_a_warning(root: Path) -> None:
     models = load_models(paths)
     nearness, outputs = score(models, test)
     domain = models["candidate"].content.domain
-    found = applicability_report(test.join(nearness), outputs["candidate"], domain, EVALUATE)
+    found = applicability_report(
+        test.join(nearness), outputs["candidate"], domain, EVALUATE
+    ).plain()
     assert set(found["warnings"]) == {"domain_distance", "ambiguity", "spread"}
     assert outputs["linear"].spread is None
 
@@ -239,7 +241,7 @@ def test_a_warning_that_tells_errors_and_one_that_does_not() -> None:
         }
     )
     output = ModelOutput(probabilities, probabilities, 0.5, np.full(400, 0.1))
-    found = applicability_report(pairs, output, ApplicabilityDomain(0.4, 0.4), EVALUATE)
+    found = applicability_report(pairs, output, ApplicabilityDomain(0.4, 0.4), EVALUATE).plain()
     warnings = found["warnings"]
     assert warnings["domain_distance"]["wrong"]["low"] > 0.9
     assert warnings["spread"]["wrong"]["value"] == 0.5

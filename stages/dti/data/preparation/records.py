@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stages.dti.artifacts.prepare import PrepareMetrics
 from stages.dti.chemistry.keys import ID_SEPARATOR, drug_key, target_key
 from stages.dti.chemistry.sequences import clean_sequence
 from stages.dti.chemistry.standardise import standardise_drugs
@@ -40,7 +41,7 @@ class Prepared:
     targets: pd.DataFrame
     interactions: pd.DataFrame
     rejected: pd.DataFrame
-    metrics: dict[str, Any]
+    metrics: PrepareMetrics
 
 
 def prepare_records(
@@ -109,23 +110,23 @@ def prepare_records(
             f"pairs and {len(rejected)} rejected; this is a fault of the program, please report it"
         )
     positives = int(interactions["label"].sum())
-    metrics = {
-        "rows_read": len(records),
-        "rows_rejected": len(rejected),
-        "rows_merged": len(records) - len(rejected) - len(interactions),
-        "pairs": len(interactions),
-        "drugs": len(drugs),
-        "targets": len(targets),
-        "positives": positives,
-        "prevalence": positives / len(interactions),
-        "drug_ids_of_several": shared_drug_ids,
-        "target_ids_of_several": shared_target_ids,
-        "label_conflicts": conflicts,
-        "published_split_conflicts": split_conflicts,
-        "rejected_by_reason": {
+    metrics = PrepareMetrics(
+        rows_read=len(records),
+        rows_rejected=len(rejected),
+        rows_merged=len(records) - len(rejected) - len(interactions),
+        pairs=len(interactions),
+        drugs=len(drugs),
+        targets=len(targets),
+        positives=positives,
+        prevalence=positives / len(interactions),
+        drug_ids_of_several=shared_drug_ids,
+        target_ids_of_several=shared_target_ids,
+        label_conflicts=conflicts,
+        published_split_conflicts=split_conflicts,
+        rejected_by_reason={
             str(reason): int(count) for reason, count in rejected["reason"].value_counts().items()
         },
-    }
+    )
     return Prepared(
         drugs.reset_index(drop=True),
         targets.reset_index(drop=True),

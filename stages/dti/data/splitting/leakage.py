@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from stages.dti.artifacts.leakage import ClaimFound, Leakage, Overlap, Part, Seen
 from stages.dti.chemistry.scaffolds import murcko_scaffold
 from stages.dti.config.split import SplitConfig
 from stages.dti.data.splitting.leakage_similarity import DECIMALS, USED, Similarity
@@ -46,15 +46,15 @@ class Claim:
         """Whether the claim holds."""
         return self.found <= self.limit
 
-    def to_dict(self) -> dict[str, Any]:
+    def reported(self) -> ClaimFound:
         """Return the claim as it stands in the report."""
-        return {
-            "name": self.name,
-            "statement": self.statement,
-            "found": round(self.found, DECIMALS),
-            "limit": round(self.limit, DECIMALS),
-            "passed": self.passed,
-        }
+        return ClaimFound(
+            name=self.name,
+            statement=self.statement,
+            found=round(self.found, DECIMALS),
+            limit=round(self.limit, DECIMALS),
+            passed=self.passed,
+        )
 
 
 def leakage_report(
@@ -63,7 +63,7 @@ def leakage_report(
     drugs: pd.DataFrame,
     targets: pd.DataFrame,
     config: SplitConfig,
-) -> dict[str, Any]:
+) -> Leakage:
     """Measure what the parts share and check every claim of ``config.kind``.
 
     Args:
@@ -73,9 +73,8 @@ def leakage_report(
         targets: columns target_key, sequence.
 
     Returns:
-        The content of ``reports/leakage.json``: kind, seed, parts, overlap, test_pairs,
-        nearest_train_similarity, claims. Fractions are of test pairs unless named otherwise;
-        ``None`` where there is nothing to divide by.
+        Fractions are of test pairs unless named otherwise; ``None`` where there is nothing to
+        divide by.
 
     Raises:
         LeakageError: a claim does not hold.
@@ -108,19 +107,19 @@ def leakage_report(
     _require(claims, config.kind)
 
     adapt = ("adapt",) if config.adapt_fraction else ()
-    return {
-        "kind": config.kind,
-        "seed": config.seed,
-        "parts": {part: _counts(table, part) for part in (*USED, "unused", *adapt)},
-        "overlap": {
+    return Leakage(
+        kind=config.kind,
+        seed=config.seed,
+        parts={part: _counts(table, part) for part in (*USED, "unused", *adapt)},
+        overlap={
             f"{a}_{b}": _overlap(table, a, b)
             for a, b in (*_COMPARED, *((part, other) for part in adapt for other in USED))
         },
-        "test_pairs": _seen(table),
-        "nearest_train_similarity": similarity.summary(),
-        "validation_carved_from_train": config.kind == "published" and _is_carved(table),
-        "claims": [claim.to_dict() for claim in claims],
-    }
+        test_pairs=_seen(table),
+        nearest_train_similarity=similarity.summary(),
+        validation_carved_from_train=config.kind == "published" and _is_carved(table),
+        claims=[claim.reported() for claim in claims],
+    )
 
 
 def _check_rows(splits: pd.DataFrame, interactions: pd.DataFrame) -> None:
@@ -304,37 +303,37 @@ def _is_carved(table: pd.DataFrame) -> bool:
     return not any("val" in names for names in _published_names(table))
 
 
-def _counts(table: pd.DataFrame, part: str) -> dict[str, Any]:
+def _counts(table: pd.DataFrame, part: str) -> Part:
     inside = table[table["split"] == part]
-    return {
-        "pairs": len(inside),
-        "drugs": int(inside["drug_key"].nunique()),
-        "targets": int(inside["target_key"].nunique()),
-        "positives": int((inside["label"] == 1).sum()),
-        "prevalence": _fraction((inside["label"] == 1).sum(), len(inside)),
-        "fraction_of_all": _fraction(len(inside), len(table)),
-    }
+    return Part(
+        pairs=len(inside),
+        drugs=int(inside["drug_key"].nunique()),
+        targets=int(inside["target_key"].nunique()),
+        positives=int((inside["label"] == 1).sum()),
+        prevalence=_fraction((inside["label"] == 1).sum(), len(inside)),
+        fraction_of_all=_fraction(len(inside), len(table)),
+    )
 
 
-def _overlap(table: pd.DataFrame, part: str, reference: str) -> dict[str, int]:
+def _overlap(table: pd.DataFrame, part: str, reference: str) -> Overlap:
     inside, other = table[table["split"] == part], table[table["split"] == reference]
-    return {
-        f"{column}s": len(set(inside[key]) & set(other[key]))
-        for column, key in (("pair", "pair"), ("drug", "drug_key"), ("target", "target_key"))
-    }
+    pairs, drugs, targets = (
+        len(set(inside[key]) & set(other[key])) for key in ("pair", "drug_key", "target_key")
+    )
+    return Overlap(pairs=pairs, drugs=drugs, targets=targets)
 
 
-def _seen(table: pd.DataFrame) -> dict[str, float | None]:
+def _seen(table: pd.DataFrame) -> Seen:
     """Return the fractions of test pairs whose drug, target, both, neither stand in train."""
     test, train = table[table["split"] == "test"], table[table["split"] == "train"]
     drug = test["drug_key"].isin(train["drug_key"])
     target = test["target_key"].isin(train["target_key"])
-    return {
-        "drug_seen_fraction": _fraction(drug.sum(), len(test)),
-        "target_seen_fraction": _fraction(target.sum(), len(test)),
-        "both_seen_fraction": _fraction((drug & target).sum(), len(test)),
-        "neither_seen_fraction": _fraction((~drug & ~target).sum(), len(test)),
-    }
+    return Seen(
+        drug_seen_fraction=_fraction(drug.sum(), len(test)),
+        target_seen_fraction=_fraction(target.sum(), len(test)),
+        both_seen_fraction=_fraction((drug & target).sum(), len(test)),
+        neither_seen_fraction=_fraction((~drug & ~target).sum(), len(test)),
+    )
 
 
 def _fraction(count: int, total: int) -> float | None:

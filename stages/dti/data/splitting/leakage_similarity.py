@@ -5,12 +5,18 @@ Of train, validation and test, whatever the split; ``leakage.py`` reports and ju
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.dti.artifacts.leakage import (
+    DrugSimilarity,
+    Histogram,
+    JointSimilarity,
+    NearestTrainSimilarity,
+    Quantiles,
+    TargetSimilarity,
+)
 from stages.dti.chemistry.fingerprints import (
     ECFP4_BITS,
     ECFP4_RADIUS,
@@ -68,27 +74,32 @@ class Similarity:
         )
         return pd.Series(nearest, index=keys)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> NearestTrainSimilarity:
         """Return the nearest-train similarity of the test pairs, by drug, by target and jointly."""
         test = self._table[self._table["split"] == "test"]
         drug = _per_pair(test["drug_key"], self.drug("test", "train"))
         target = _per_pair(test["target_key"], self.target("test", "train"))
         joint = np.histogram2d(drug, target, bins=(_JOINT_EDGES, _JOINT_EDGES))[0]
         unseen = ~test["drug_key"].isin(self._drugs["train"]).to_numpy()
-        return {
-            "drug": {
-                "measure": "Tanimoto, ECFP4, 2048 bits",
+        return NearestTrainSimilarity(
+            drug=DrugSimilarity(
+                measure="Tanimoto, ECFP4, 2048 bits",
                 # Mostly stereoisomers: unseen by key, but the same to a fingerprint.
-                "unseen_but_identical_pairs": int((unseen & (drug == 1)).sum()),
-                **_distribution(drug),
-            },
-            "target": {"measure": "4-mer similarity", **_distribution(target)},
-            "joint": {
-                "drug_edges": _JOINT_EDGES.tolist(),
-                "target_edges": _JOINT_EDGES.tolist(),
-                "pairs": joint.astype(int).tolist(),
-            },
-        }
+                unseen_but_identical_pairs=int((unseen & (drug == 1)).sum()),
+                quantiles=_quantiles(drug),
+                histogram=_histogram(drug),
+            ),
+            target=TargetSimilarity(
+                measure="4-mer similarity",
+                quantiles=_quantiles(target),
+                histogram=_histogram(target),
+            ),
+            joint=JointSimilarity(
+                drug_edges=_JOINT_EDGES.tolist(),
+                target_edges=_JOINT_EDGES.tolist(),
+                pairs=joint.astype(int).tolist(),
+            ),
+        )
 
 
 def _per_pair(keys: pd.Series, nearest: pd.Series) -> NDArray[np.float64]:
@@ -96,13 +107,15 @@ def _per_pair(keys: pd.Series, nearest: pd.Series) -> NDArray[np.float64]:
     return keys.map(nearest).to_numpy(np.float64).round(DECIMALS)
 
 
-def _distribution(values: NDArray[np.float64]) -> dict[str, Any]:
-    quantiles = {
-        name: round(float(np.quantile(values, level)), DECIMALS) if len(values) else None
-        for name, level in _QUANTILES.items()
-    }
+def _quantiles(values: NDArray[np.float64]) -> Quantiles:
+    return Quantiles(
+        **{
+            name: round(float(np.quantile(values, level)), DECIMALS) if len(values) else None
+            for name, level in _QUANTILES.items()
+        }
+    )
+
+
+def _histogram(values: NDArray[np.float64]) -> Histogram:
     counts = np.histogram(values, bins=_HISTOGRAM_EDGES)[0]
-    return {
-        "quantiles": quantiles,
-        "histogram": {"edges": _HISTOGRAM_EDGES.tolist(), "pairs": counts.tolist()},
-    }
+    return Histogram(edges=_HISTOGRAM_EDGES.tolist(), pairs=counts.tolist())

@@ -19,30 +19,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
+from stages.dti.artifacts.validation import (
+    CheckedExpectation,
+    SourceSummary,
+    Validation,
+    ValidationMetrics,
+)
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.data.validation.check_tables import OK, CheckTables
 from stages.dti.data.validation.checks import SUITES
 from stages.dti.data.validation.expectations import CheckResult
 
 WEIGHTS = {"critical": 3, "warning": 2, "info": 1}
-
-
-@dataclass(frozen=True)
-class SourceSummary:
-    """What one source holds."""
-
-    source: str
-    rows: int
-    rows_usable: int
-    drugs: int
-    targets: int
-    labelled: int
-    positives: int
 
 
 @dataclass(frozen=True)
@@ -130,61 +122,59 @@ def describe_failure(result: CheckResult) -> str:
     return f"{check.suite}.{check.name} ({check.title}): {found}"
 
 
-def metrics(quality: Quality) -> dict[str, Any]:
-    """Return the numbers of ``reports/validation_metrics.json``.
-
-    ``observed`` holds a share in 0..1, a count or a mean per check; ``null`` where nothing could
-    be measured.
-    """
+def metrics(quality: Quality) -> ValidationMetrics:
+    """Return the numbers."""
     observed: dict[str, dict[str, float | None]] = {suite: {} for suite in SUITES}
     for result in quality.results:
         observed[result.check.suite][result.check.name] = result.observed
-    return {
-        "quality_score": quality.score,
-        "coverage_fraction": quality.coverage,
-        "checks_total": len(quality.results),
-        "checks_passed": quality.passed,
-        "checks_failed": len(quality.results) - quality.passed,
-        "rows": quality.rows,
-        "rows_usable": sum(source.rows_usable for source in quality.sources),
-        "drugs": quality.drugs,
-        "targets": quality.targets,
-        "positive_fraction": quality.positive_fraction,
-        "observed": observed,
-    }
+    return ValidationMetrics(
+        quality_score=quality.score,
+        coverage_fraction=quality.coverage,
+        checks_total=len(quality.results),
+        checks_passed=quality.passed,
+        checks_failed=len(quality.results) - quality.passed,
+        rows=quality.rows,
+        rows_usable=sum(source.rows_usable for source in quality.sources),
+        drugs=quality.drugs,
+        targets=quality.targets,
+        positive_fraction=quality.positive_fraction,
+        observed=observed,
+    )
 
 
-def document(quality: Quality, dataset: str) -> dict[str, Any]:
-    """Return every result, for ``reports/validation/validation.json`` and the final report."""
-    return {
-        "dataset": dataset,
-        "verdict": "failed" if quality.problems else "passed",
-        "problems": quality.problems,
-        "quality_score": quality.score,
-        "coverage_fraction": quality.coverage,
-        "weights": WEIGHTS,
-        "sources": [asdict(source) for source in quality.sources],
-        "checks": [
-            {
-                "name": result.check.name,
-                "suite": result.check.suite,
-                "title": result.check.title,
-                "severity": result.check.severity,
-                "kind": result.check.kind,
-                "expectation": result.check.expectation,
-                "column": result.check.column,
-                "passed": result.passed,
-                "observed": result.observed,
-                "low": result.check.low,
-                "high": result.check.high,
-                "rows_checked": result.rows_checked,
-                "rows_failing": result.rows_failing,
-                "points": points(result),
-                "examples": list(result.examples),
-            }
-            for result in quality.results
-        ],
-    }
+def document(quality: Quality, dataset: str) -> Validation:
+    """Return every result."""
+    return Validation(
+        dataset=dataset,
+        verdict="failed" if quality.problems else "passed",
+        problems=quality.problems,
+        quality_score=quality.score,
+        coverage_fraction=quality.coverage,
+        weights=WEIGHTS,
+        sources=quality.sources,
+        checks=[_checked(result) for result in quality.results],
+    )
+
+
+def _checked(result: CheckResult) -> CheckedExpectation:
+    check = result.check
+    return CheckedExpectation(
+        name=check.name,
+        suite=check.suite,
+        title=check.title,
+        severity=check.severity,
+        kind=check.kind,
+        expectation=check.expectation,
+        column=check.column,
+        passed=result.passed,
+        observed=result.observed,
+        low=check.low,
+        high=check.high,
+        rows_checked=result.rows_checked,
+        rows_failing=result.rows_failing,
+        points=points(result),
+        examples=list(result.examples),
+    )
 
 
 def _sources(tables: CheckTables) -> list[SourceSummary]:

@@ -51,7 +51,7 @@ def test_unique_drugs_targets_and_pairs_in_order_of_first_appearance() -> None:
     assert interactions["source_rows"].tolist() == [1, 2, 1]
     assert interactions["affinity"].isna().all()
     assert interactions["affinity_unit"].isna().all()
-    assert prepared.metrics == {
+    assert prepared.metrics.plain() == {
         "rows_read": 4,
         "rows_rejected": 0,
         "rows_merged": 1,
@@ -109,7 +109,7 @@ def test_refused_rows_keep_what_they_said(row: dict[str, Any], reason: str, deta
     assert rejected["source_row"] == 2
     assert rejected["smiles"] == row.get("smiles", ASPIRIN)
     assert rejected["sequence"] == row.get("sequence", UBIQUITIN)
-    assert prepared.metrics["rejected_by_reason"] == {reason: 1}
+    assert prepared.metrics.rejected_by_reason == {reason: 1}
     # A refused row's drug and target leave no trace among those that are used.
     assert prepared.drugs["smiles"].tolist() == [CAFFEINE]
 
@@ -124,7 +124,7 @@ def test_invalid_smiles_in_a_tenth_of_the_rows() -> None:
     rows = [given(number % 2, smiles="C" * (number + 1)) for number in range(90)]
     rows[9:9] = [given(1, smiles="C1CC")] * 10
     prepared = prepare(*rows)
-    assert prepared.metrics["rejected_by_reason"] == {"invalid_smiles": 10}
+    assert prepared.metrics.rejected_by_reason == {"invalid_smiles": 10}
     assert prepared.rejected["source_row"].tolist() == list(range(10, 20))
 
 
@@ -143,7 +143,7 @@ def test_given_labels_in_conflict(
 ) -> None:
     prepared = prepare(OTHER, *map(given, labels), on_label_conflict=on_conflict)
     conflict = len(set(labels)) > 1
-    assert prepared.metrics["label_conflicts"] == int(conflict)
+    assert prepared.metrics.label_conflicts == int(conflict)
     if expected is None:
         ones = sum(labels)
         assert prepared.rejected["reason"].unique().tolist() == ["conflicting_labels"]
@@ -206,7 +206,7 @@ def test_sources_are_joined_and_every_row_has_a_vote() -> None:
     # The source that disagrees with the label does not lend its affinity.
     assert (caffeine["label"], caffeine["source"]) == (0, "given+kiba+kd")
     assert (caffeine["affinity"], caffeine["affinity_unit"]) == (12.0, "KIBA score")
-    assert prepared.metrics["label_conflicts"] == 2
+    assert prepared.metrics.label_conflicts == 2
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_pair_of_several_published_parts(
     prepared = prepare(*(given(1, published_split=split) for split in splits))
     published = prepared.interactions["published_split"].iloc[0]
     assert (published if isinstance(published, str) else None) == expected
-    assert prepared.metrics["published_split_conflicts"] == conflicts
+    assert prepared.metrics.published_split_conflicts == conflicts
 
 
 def test_no_valid_row_is_an_error_that_says_why() -> None:

@@ -64,8 +64,8 @@ def test_an_id_of_several_sequences_is_told_apart() -> None:
         f"P1~{target_key(INSULIN_A)}",
         "P2",
     ]
-    assert prepared.metrics["target_ids_of_several"] == 1
-    assert prepared.metrics["drug_ids_of_several"] == 0
+    assert prepared.metrics.target_ids_of_several == 1
+    assert prepared.metrics.drug_ids_of_several == 0
     assert len(prepared.interactions) == 3  # no row is lost
 
 
@@ -78,7 +78,7 @@ def test_an_id_of_several_structures_is_told_apart() -> None:
         f"D1~{drug_key(CAFFEINE)}",
         drug_key("CCO"),
     ]
-    assert prepared.metrics["drug_ids_of_several"] == 1
+    assert prepared.metrics.drug_ids_of_several == 1
 
 
 def test_a_key_that_is_anothers_id_is_told_apart() -> None:

@@ -33,7 +33,7 @@ PROPANOL, PYRIDINE = "CCCO", "c1ccncc1"
 
 
 def report(whole: Tables, parts: list[str] | np.ndarray, settings: SplitConfig) -> dict:
-    return leakage_report(with_parts(whole, parts), *whole, settings)
+    return leakage_report(with_parts(whole, parts), *whole, settings).plain()
 
 
 @cache

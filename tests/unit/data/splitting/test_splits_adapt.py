@@ -23,7 +23,7 @@ def parts(kind: str, adapt_fraction: float) -> np.ndarray:
 def report(split: np.ndarray, kind: str, adapt_fraction: float) -> dict[str, Any]:
     return leakage_report(
         with_parts(sample(), split), *sample(), config(kind, adapt_fraction=adapt_fraction)
-    )
+    ).plain()
 
 
 @pytest.mark.parametrize("kind", ADAPTABLE)

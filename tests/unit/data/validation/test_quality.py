@@ -144,7 +144,7 @@ def test_metrics_are_numbers_only() -> None:
             [x for v in value.values() for x in leaves(v)] if isinstance(value, dict) else [value]
         )
 
-    assert all(isinstance(leaf, int | float) for leaf in leaves(found))
+    assert all(isinstance(leaf, int | float) for leaf in leaves(found.plain()))
     assert found["checks_total"] == 2
     assert found["checks_passed"] == 1
     assert found["checks_failed"] == 1
