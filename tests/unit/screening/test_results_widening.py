@@ -94,9 +94,9 @@ def test_the_top_is_that_of_scoring_every_pair(
 
     found = screen_until_certain(job, score_locally, tmp_path, TOP_K, None)
     pd.testing.assert_frame_equal(ranking_of(found, exact), exact)
-    assert found.metrics["targets_widened"] == len(first.uncertain)
-    assert found.metrics["ranked"] == TOP_K * found.metrics["targets"] == len(exact)
-    assert found.metrics["drugs_duplicate"] == len(found.rejected) >= 20
+    assert found.metrics.targets_widened == len(first.uncertain)
+    assert found.metrics.ranked == TOP_K * found.metrics.targets == len(exact)
+    assert found.metrics.drugs_duplicate == len(found.rejected) >= 20
 
 
 def test_targets_that_are_certain_are_not_screened_again(
@@ -113,7 +113,7 @@ def test_targets_that_are_certain_are_not_screened_again(
     job = job_of(inputs, Coarse)
     found = screen_until_certain(job, counting, tmp_path / "narrow", TOP_K, None)
     targets, candidates = zip(*screened, strict=True)
-    assert targets[0] == found.metrics["targets"] > targets[1] == found.metrics["targets_widened"]
+    assert targets[0] == found.metrics.targets > targets[1] == found.metrics.targets_widened
     assert list(candidates) == [(TOP_K + 2) * 2**step for step in range(len(screened))]
     assert list(targets) == sorted(targets, reverse=True)
     assert f"{targets[1]} of {targets[0]} targets are uncertain" in caplog.text
@@ -122,7 +122,7 @@ def test_targets_that_are_certain_are_not_screened_again(
     wide = job_of(inputs, Coarse, margin=DRUGS)
     again = screen_until_certain(wide, counting, tmp_path / "wide", TOP_K, None)
     assert len(screened) == 1
-    assert again.metrics == found.metrics | {"targets_widened": 0}
+    assert again.metrics == found.metrics.model_copy(update={"targets_widened": 0})
     pd.testing.assert_frame_equal(again.ranking, found.ranking)
 
 
@@ -136,7 +136,7 @@ def test_memory_is_bounded_without_a_trace_in_the_result(
     job = job_of(inputs, Flat, margin=DRUGS // 4, targets=names)
     found = screen_until_certain(job, score_locally, tmp_path, TOP_K, None)
     pd.testing.assert_frame_equal(ranking_of(found, exact), exact[exact["target_id"].isin(names)])
-    assert found.metrics["targets_widened"] == 2
+    assert found.metrics.targets_widened == 2
 
 
 class Stopped(Exception):
