@@ -36,15 +36,16 @@ from stages.dti.prediction.predictor import Predictor
 from stages.dti.runtime.stage import main
 from stages.dti.screening.chunks import ChunkSettings
 from stages.dti.screening.export import ranking_as_sdf
-from stages.dti.screening.job import Engine, Job, complete, score_locally
+from stages.dti.screening.job import Engine, Job, score_locally
 from stages.dti.screening.library import read_library, read_targets
-from stages.dti.screening.results import Screening, gather, rank_exactly
+from stages.dti.screening.results import Screening
+from stages.dti.screening.widening import screen_until_certain
 
 logger = logging.getLogger(__name__)
 
 
 def run(paths: Paths, *, screen: ScreenConfig) -> None:
-    """Score every drug against every target, then order the best exactly.
+    """Score every drug against every target, then order the best exactly, until that is certain.
 
     Raises:
         DataError: the library or the targets cannot be read, or none of them can be scored.
@@ -75,12 +76,9 @@ def run(paths: Paths, *, screen: ScreenConfig) -> None:
         screen.chunk_drugs,
     )
     cache = paths.outputs / CACHE / "screen" / job.key
-    kept = complete(job, _engine(screen), cache)
-    if kept:
-        logger.info("%d of %d chunks were kept by a run before", kept, job.chunks)
     with write_folder(paths.write(SCREENING)) as folder:
-        gathered = gather(job, cache, folder / "scores" if screen.keep_scores else None)
-        found = rank_exactly(job, gathered, screen.top_k)
+        scores = folder / "scores" if screen.keep_scores else None
+        found = screen_until_certain(job, _engine(screen), cache, screen.top_k, scores)
         _write(folder, found, screen)
     found.metrics.write(paths.write(SCREENING_METRICS))
     remove_folder(cache)

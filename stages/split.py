@@ -9,8 +9,10 @@ Reads section ``split`` and, from ``data/interim/``:
 
 Writes:
 
-- ``data/processed/splits.parquet``: drug_key, target_key, split (str: ``train``, ``val``, ``test``
-  or ``unused``); the rows of ``interactions.parquet`` in the same order
+- ``data/processed/splits.parquet``: drug_key, target_key, split (str: ``train``, ``val``, ``test``,
+  ``unused`` or ``adapt``), fold (int8: which of the folds of train and validation; -1 for the
+  other pairs, and for those whose drug and target stand in two); the rows of
+  ``interactions.parquet`` in the same order. Fold ``split.validation_fold`` is ``val``.
 - ``reports/leakage.json``: counts per part, what the parts share, the similarity of each test
   pair to train, and every claim of the split's name with the number that was found
 
@@ -41,7 +43,7 @@ def run(paths: Paths, *, split: SplitConfig) -> None:
     targets = pd.read_parquet(paths.read(TARGETS))
 
     splits = interactions[["drug_key", "target_key"]].copy()
-    splits["split"] = make_split(interactions, drugs, targets, split)
+    splits[["split", "fold"]] = make_split(interactions, drugs, targets, split)
     report = leakage_report(splits, interactions, drugs, targets, split)
 
     with write_file(paths.write(SPLITS)) as path:

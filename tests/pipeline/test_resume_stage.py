@@ -20,8 +20,6 @@ from stages.dti.paths import (
     ROOT,
     TRAINING_CURVES,
     TRAINING_METRICS,
-    VALIDATION,
-    VALIDATION_METRICS,
 )
 from stages.dti.training.callbacks import STATE_FILE
 from stages.dti.training.checkpoint_io import SafetensorsIO
@@ -64,9 +62,6 @@ def script(tmp_path: Path) -> Path:
 def prepared(root: Path) -> Path:
     write_tables(root)
     write_features(root)
-    (root / VALIDATION).mkdir(parents=True)
-    (root / VALIDATION / "validation.json").write_text("{}")
-    (root / VALIDATION_METRICS).write_text("{}")
     return root
 
 

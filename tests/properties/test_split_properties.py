@@ -53,10 +53,10 @@ kinds = st.sampled_from(KINDS)
 seeds = st.integers(0, 1000)
 
 
-def split_or_none(whole: Tables, kind: str, seed: int) -> np.ndarray | None:
-    """Return the parts, or None where the table is refused as impossible to divide so."""
+def split_or_none(whole: Tables, kind: str, seed: int, fold: int = 0) -> pd.DataFrame | None:
+    """Return parts and folds, or None where the table is refused as impossible to divide so."""
     try:
-        return make_split(*whole, config(kind, seed=seed))
+        return make_split(*whole, config(kind, seed=seed, validation_fold=fold))
     except DataError:
         return None
 
@@ -64,9 +64,9 @@ def split_or_none(whole: Tables, kind: str, seed: int) -> np.ndarray | None:
 @QUICK
 @given(whole=small_tables(smallest=20), kind=kinds, seed=seeds)
 def test_claims_hold_for_whatever_is_not_refused(whole: Tables, kind: str, seed: int) -> None:
-    parts = split_or_none(whole, kind, seed)
-    assume(parts is not None)
-    splits = whole.interactions[["drug_key", "target_key"]].assign(split=parts)
+    found = split_or_none(whole, kind, seed)
+    assume(found is not None)
+    splits = whole.interactions[["drug_key", "target_key"]].join(found)
     report = leakage_report(
         splits, *whole, config(kind, seed=seed)
     ).plain()  # raises if a claim fails
@@ -81,10 +81,33 @@ def test_claims_hold_for_whatever_is_not_refused(whole: Tables, kind: str, seed:
 
 
 @QUICK
+@given(whole=small_tables(smallest=20), kind=kinds, seed=seeds, fold=st.integers(1, 8))
+def test_claims_hold_whichever_fold_validates(
+    whole: Tables, kind: str, seed: int, fold: int
+) -> None:
+    first = split_or_none(whole, kind, seed)
+    assume(first is not None)
+    fold = min(fold, int(first["fold"].max()))
+    found = split_or_none(whole, kind, seed, fold)
+    assume(found is not None)
+    splits = whole.interactions[["drug_key", "target_key"]].join(found)
+    leakage_report(splits, *whole, config(kind, seed=seed, validation_fold=fold))
+    pd.testing.assert_series_equal(found["fold"], first["fold"])
+    for table, validates in ((first, 0), (found, fold)):
+        assert ((table["split"] == "val") == (first["fold"] == validates)).all()
+        assert ((table["split"] == "test") == (first["split"] == "test")).all()
+        if kind not in ("cold_pair", "cluster", "published"):
+            assert ((table["split"] == "test") == (first["fold"] == -1)).all()
+
+
+@QUICK
 @given(whole=small_tables(), kind=kinds, seed=seeds)
 def test_the_same_seed_gives_the_same_parts(whole: Tables, kind: str, seed: int) -> None:
     first, again = (split_or_none(whole, kind, seed) for _ in range(2))
-    np.testing.assert_array_equal(first, again)
+    if first is None:
+        assert again is None
+    else:
+        pd.testing.assert_frame_equal(first, again)
 
 
 @QUICK
@@ -99,7 +122,7 @@ def test_the_order_of_rows_plays_no_part(whole: Tables, kind: str, seed: int, sh
     if parts is None:
         assert moved is None
     else:
-        np.testing.assert_array_equal(parts[order], moved)
+        pd.testing.assert_frame_equal(parts.iloc[order].reset_index(drop=True), moved)
 
 
 @QUICK

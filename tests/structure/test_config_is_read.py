@@ -24,11 +24,6 @@ BY_NAME: dict[type[BaseModel], str] = {
 }
 """Classes whose fields are read by a name that is a value, with who reads them."""
 
-CHECKED = {
-    "TrainerConfig.strategy": "several devices are refused without it, so that they are meant"
-}
-"""Fields that only the configuration's own checks read, with the reason."""
-
 
 def classes(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """Yield the class and every class that its fields hold, members of unions too."""
@@ -75,7 +70,7 @@ def test_every_key_is_read_outside_the_configuration() -> None:
                 read |= attributes_read(path.read_text(encoding="utf-8"))
     # The keys that choose what a stage depends on.
     read |= set(re.findall(r"\$\{[\w.]+\.(\w+)\}", (REPOSITORY / "dvc.yaml").read_text()))
-    assert unread(Configuration, read) - CHECKED.keys() == set()
+    assert unread(Configuration, read) == set()
 
 
 class Warm(BaseModel):

@@ -168,7 +168,7 @@ def write_data_results(root: Path, generator: np.random.Generator) -> pd.DataFra
         rejected_by_reason={"invalid_smiles": 15, "undecided_affinity": 5},
     ).write(root / PREPARE_METRICS)
     splits = interactions[["drug_key", "target_key"]].copy()
-    splits["split"] = make_split(interactions, drugs, targets, SPLIT)
+    splits[["split", "fold"]] = make_split(interactions, drugs, targets, SPLIT)
     leakage_report(splits, interactions, drugs, targets, SPLIT).write(root / LEAKAGE)
     FeaturizeMetrics(
         drugs=40,

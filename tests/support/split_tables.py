@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ import pandas as pd
 
 from stages.dti.chemistry.keys import drug_key, target_key
 from stages.dti.config.split import SplitConfig
+from stages.dti.data.splitting.splits import make_split
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 KINDS = ("random", "cold_drug", "cold_target", "cold_pair", "scaffold", "cluster", "published")
@@ -26,6 +28,7 @@ def config(kind: str, **changes: Any) -> SplitConfig:
         "test_fraction": 0.1,
         "adapt_fraction": 0.0,
         "seed": 0,
+        "validation_fold": 0,
         "cluster_drug_similarity": 0.6,
         "cluster_target_similarity": 0.5,
         "max_overlap_fraction": 0.0,
@@ -56,6 +59,18 @@ def tables(pairs: pd.DataFrame) -> Tables:
         keyed[["drug_key", "smiles"]].drop_duplicates().reset_index(drop=True),
         keyed[["target_key", "sequence"]].drop_duplicates().reset_index(drop=True),
     )
+
+
+def parts_of(whole: Tables, settings: SplitConfig) -> np.ndarray:
+    """The part of each pair."""
+    return make_split(*whole, settings)["split"].to_numpy()
+
+
+def with_parts(whole: Tables, parts: Sequence[str] | np.ndarray) -> pd.DataFrame:
+    """The table of a split with the ``parts``: validation as fold 0, train as fold 1."""
+    folds = pd.Series(list(parts)).map({"val": 0, "train": 1}).fillna(-1).astype("int8")
+    keys = whole.interactions[["drug_key", "target_key"]]
+    return keys.assign(split=list(parts), fold=folds.to_numpy())
 
 
 @cache

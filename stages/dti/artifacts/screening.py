@@ -10,8 +10,8 @@ class ScreeningMetrics(Artifact):
 
     Attributes:
         drugs_duplicate: rows whose structure, once standardised, another row holds.
-        targets_uncertain: for how many targets the margin was too small to tell that no better
-            drug was left out.
+        targets_widened: for how many targets the margin was too small to tell that no better drug
+            was left out, so that more candidates were taken.
     """
 
     model: str | None
@@ -23,6 +23,6 @@ class ScreeningMetrics(Artifact):
     drugs_duplicate: Count | None = None
     targets: Count | None = None
     targets_invalid: Count | None = None
-    targets_uncertain: Count | None = None
+    targets_widened: Count | None = None
     ranked_interacting: Count | None = None
     ranked_in_train: Count | None = None

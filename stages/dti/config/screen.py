@@ -47,7 +47,7 @@ class ScreenConfig(Section):
     )
     top_k: Count = Field(description="drugs kept per target")
     margin: int = Field(
-        ge=0, le=1_000_000, description="further candidates that are scored exactly"
+        ge=0, le=1_000_000, description="further candidates that are scored exactly, at first"
     )
     precision: Literal["float32", "bf16"] = Field(description="of the search for candidates")
     chunk_drugs: Count = Field(description="drugs scored at once; what a killed run loses")

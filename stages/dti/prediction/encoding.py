@@ -18,13 +18,13 @@ from stages.dti.chemistry.sequences import clean_sequence
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import InvalidInputError
-from stages.dti.features.rows import one_row
 from stages.dti.features.store import DrugFeatures, TargetFeatures
 from stages.dti.models.base import Encoding
 from stages.dti.models.registry import reads_descriptors
 from stages.dti.prediction.folder import ModelFolder
 from stages.dti.prediction.inputs import featurized_drugs, prepare_targets
 from stages.dti.prediction.known_targets import KnownTargets
+from stages.dti.prediction.rows import one_row
 from stages.dti.prediction.types import Target
 
 

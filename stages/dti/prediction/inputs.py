@@ -75,7 +75,7 @@ def featurized_drugs(
     with_descriptors: bool,
     processes: int | None = 1,
 ) -> PreparedInputs[DrugFeatures]:
-    """Featurise drugs, given as canonical SMILES or as the reason why there is none."""
+    """Featurize drugs, given as canonical SMILES or as the reason why there is none."""
     return _prepared(
         canonical,
         lambda texts: featurize_drugs(

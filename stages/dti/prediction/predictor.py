@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from stages.dti.chemistry.fingerprints import nearest_tanimoto
 from stages.dti.errors import InvalidInputError, ModelError
-from stages.dti.features.rows import join
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.models.base import Encodings, Precision
 from stages.dti.models.registry import reads_descriptors
@@ -28,6 +27,7 @@ from stages.dti.prediction.inputs import PreparedInputs, each_once, prepare_drug
 from stages.dti.prediction.known_targets import KnownTargets
 from stages.dti.prediction.matrix import ScoreMatrix, score_matrix
 from stages.dti.prediction.ranking import best_rows
+from stages.dti.prediction.rows import join
 from stages.dti.prediction.types import ModelInfo, Pair, Prediction, Ranked, Target
 
 _TARGETS_AT_ONCE = 8

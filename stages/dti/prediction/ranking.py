@@ -5,7 +5,9 @@ candidates: the best ``top_k`` and some more, the margin. These are scored again
 (``Model.score``), and that score orders them; equal scores stand in the order of their canonical
 SMILES. So the top is the same in bf16 and float32, if no drug of the true top was left out by
 rounding. ``is_certain`` tells by the candidates themselves: how far rounding moved them, and how
-far the last of the top stands above the best drug that was left out.
+far the last of the top stands above the best drug that was left out. Where they do not tell, more
+candidates are taken until they do, at the most all drugs: here by ``best_rows``, in a screen of
+many targets by ``screening/widening.py``.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from stages.dti.prediction.matrix import model_scores
 
 MARGIN = 32
 """Candidates of ``rank`` beyond the top, at first."""
+
+WIDENING = 2
+"""Times as many candidates are taken while the top is uncertain."""
 
 _ERROR_FACTOR = 2
 """A drug left out may have been moved by rounding farther than any candidate, but not twice."""
@@ -64,7 +69,7 @@ def best_rows(
         left_out = float(rough[order[count]]) if count < len(order) else None
         if is_certain(exact, rough[candidates], left_out, top_k):
             break
-        count *= 2
+        count *= WIDENING
     return candidates[best_first(exact, [drugs.texts[row] for row in candidates])[:top_k]]
 
 

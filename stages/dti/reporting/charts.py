@@ -1,22 +1,42 @@
-"""Charts without a plotting library: small enough to stand in a page, sharp, light and dark.
+"""Charts that stand in a page, light and dark: intervals laid out by its style, plots as SVG.
 
-Colours are the page style's, so a chart follows the reader's colour scheme and the printer.
+Plots are drawn by matplotlib, in colours that are the page style's variables, so that a plot
+follows the reader's colour scheme and the printer; its texts stay text, in the page's font. Equal
+data give equal bytes.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from stages.dti.reporting.html import interval, number
 
-_WIDTH, _HEIGHT = 300, 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 12, 32
+_INCHES = (3.125, 2.083)  # 300 x 200 pixels of a page
+_LOOK: dict[Any, Any] = {
+    "axes.autolimit_mode": "round_numbers",  # the first and last tick enclose the values
+    "axes.xmargin": 0,
+    "axes.ymargin": 0,
+    "font.size": 9.5,
+    "path.simplify": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "page",
+}
+# Stand-ins, since matplotlib knows no variables of CSS.
+_SERIES = {f"#00000{position}": f"var(--series-{position})" for position in range(1, 6)}
+_MUTED, _LINE = "#00000a", "#00000b"
+_VARIABLES = _SERIES | {_MUTED: "var(--muted)", _LINE: "var(--line)"}
 
 
 @dataclass(frozen=True)
@@ -122,114 +142,101 @@ def line_chart(
 ) -> Markup:
     """Return an inline SVG of lines over ``x``; NaN leaves a gap.
 
-    Coordinates are rounded, so that equal data give equal bytes.
-
     Args:
         series: up to five names, each with its lines, which are drawn alike.
         marks: where vertical lines are drawn.
     """
-    values = {name: np.asarray(lines, dtype=np.float64) for name, lines in series.items()}
-    finite = np.concatenate([lines[np.isfinite(lines)] for lines in values.values()])
-    y_ticks = axis(float(finite.min()), float(finite.max())) if finite.size else [0.0, 1.0]
-    x_low, x_high = float(min(x)), float(max(x))
-    if x_low == x_high:
-        x_low, x_high = x_low - 0.5, x_high + 0.5
-
-    def across(value: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (value - x_low) / (x_high - x_low)
-
-    def down(value: float) -> float:
-        share = (value - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
-        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
-
-    ends = (x_low, x_high) if min(x) != max(x) else (float(min(x)),)
-    parts = _y_grid(y_ticks, down) + _x_labels(ends, across, x_title)
-    for mark in marks:
-        place = f"{across(mark):.1f}"
-        parts.append(
-            f'<line class="mark" x1="{place}" x2="{place}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
-        )
-    for position, lines in enumerate(values.values(), start=1):
-        for line in lines:
-            for run in _runs(line):
-                places = [f"{across(x[index]):.1f},{down(line[index]):.1f}" for index in run]
-                # A polyline of one point draws nothing: its round cap needs a second, equal one.
-                points = " ".join(places * 2 if len(places) == 1 else places)
-                parts.append(f'<polyline class="line s{position}" points="{points}"/>')
-    return _svg(parts, ", ".join(values))
+    with rc_context(_LOOK):
+        figure, axes = _axes(x_title)
+        for mark in marks:
+            axes.axvline(mark, color=_MUTED, linestyle=(0, (3, 3)), linewidth=0.75, clip_on=False)
+        for colour, (name, lines) in zip(_SERIES, series.items(), strict=False):
+            for line in lines:
+                values = np.asarray(line, dtype=np.float64)
+                axes.plot(x, values, color=colour, linewidth=1.5, clip_on=False, gid=name)
+                # A line of one point draws nothing: its round end needs a second, equal one.
+                for index in np.flatnonzero(_alone(values)).tolist():
+                    axes.plot(
+                        [x[index]] * 2,
+                        [values[index]] * 2,
+                        color=colour,
+                        linewidth=2,
+                        solid_capstyle="round",
+                        clip_on=False,
+                        gid=name,
+                    )
+        ends = sorted({min(x), max(x)})
+        axes.set_xticks(ends)
+        axes.set_xlim(*(ends if len(ends) > 1 else (ends[0] - 0.5, ends[0] + 0.5)))
+        return _inline(figure, ", ".join(series))
 
 
 def histogram(edges: Sequence[float], counts: Sequence[int], *, x_title: str) -> Markup:
-    """Return an inline SVG of one bar per bin; ``edges`` has one value more than ``counts``."""
-    y_ticks = axis(0, max(*counts, 1))
-    low, high = edges[0], edges[-1]
+    """Return an inline SVG of one bar per filled bin, its range and count as its title.
 
-    def across(value: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (value - low) / (high - low)
-
-    def down(value: float) -> float:
-        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * value / y_ticks[-1]
-
-    parts = _y_grid(y_ticks, down)
-    for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
-        if count:
-            x, y = across(start), down(count)
-            parts.append(
-                f'<rect x="{x + 0.5:.1f}" y="{y:.1f}" width="{across(end) - x - 1:.1f}" '
-                f'height="{_HEIGHT - _BOTTOM - y:.1f}"><title>{start:g} to {end:g}: '
-                f"{number(count)}</title></rect>"
-            )
-    return _svg(parts + _x_labels((low, high), across, x_title), x_title)
+    ``edges`` has one value more than ``counts``.
+    """
+    with rc_context(_LOOK):
+        figure, axes = _axes(x_title)
+        colour = next(iter(_SERIES))
+        for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
+            if count:
+                title = f"{start:g} to {end:g}: {number(count)}"
+                width = 0.9 * (end - start)
+                axes.bar((start + end) / 2, count, width, color=colour, clip_on=False, gid=title)
+        axes.set_xticks([edges[0], edges[-1]])
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(0, axis(0, max(*counts, 1))[-1])
+        return _inline(figure, x_title)
 
 
 def axis(low: float, high: float) -> list[float]:
-    """Return two to six round, evenly spaced values whose first and last enclose the range."""
+    """Return a few round, evenly spaced values whose first and last enclose the range."""
     if not low < high:
         pad = abs(low) * 0.1 or 0.5
         low, high = low - pad, high + pad
-    rough = (high - low) / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
+    return [round(float(tick), 12) for tick in _ticks().tick_values(low, high)]
 
 
-def _y_grid(ticks: Sequence[float], down: Callable[[float], float]) -> list[str]:
-    return [
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" '
-        f'y1="{down(tick):.1f}" y2="{down(tick):.1f}"/>'
-        f'<text x="{_LEFT - 6}" y="{down(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>'
-        for tick in ticks
-    ]
+def _ticks() -> MaxNLocator:
+    return MaxNLocator(4, steps=[1, 2, 2.5, 5, 10])
 
 
-def _x_labels(ends: Sequence[float], across: Callable[[float], float], title: str) -> list[str]:
-    """The axis title between its first and last value, or the one value beside it."""
-    anchors = ("start", "end") if len(ends) > 1 else ("middle",)
-    y = _HEIGHT - 10
-    labels = [
-        f'<text x="{across(end):.1f}" y="{y}" text-anchor="{anchor}">{end:g}</text>'
-        for end, anchor in zip(ends, anchors, strict=True)
-    ]
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2 if len(ends) > 1 else _WIDTH - _RIGHT
-    anchor = "middle" if len(ends) > 1 else "end"
-    return [
-        *labels,
-        f'<text x="{middle:.1f}" y="{y}" text-anchor="{anchor}">{escape(title)}</text>',
-    ]
+def _alone(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where a value has no neighbour."""
+    there = np.pad(np.isfinite(values), 1)
+    alone: NDArray[np.bool_] = there[1:-1] & ~there[:-2] & ~there[2:]
+    return alone
 
 
-def _svg(parts: Sequence[str], label: str) -> Markup:
-    """``parts`` hold numbers and escaped text only."""
-    return Markup(
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label)}">'
-        + "".join(parts)
-        + "</svg>"
-    )
+def _axes(x_title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=_INCHES, layout="constrained", frameon=False)
+    axes = figure.subplots()
+    axes.patch.set_visible(False)
+    axes.spines[:].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color=_LINE, linewidth=0.75, clip_on=False)
+    axes.tick_params(bottom=False, left=False, labelcolor=_MUTED)
+    axes.yaxis.set_major_locator(_ticks())
+    for of_axis in (axes.xaxis, axes.yaxis):
+        of_axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel(x_title, color=_MUTED, labelpad=-9)  # between its ends
+    return figure, axes
 
 
-def _runs(line: NDArray[np.float64]) -> list[NDArray[np.intp]]:
-    """Indices of the unbroken stretches of finite values."""
-    finite = np.flatnonzero(np.isfinite(line))
-    stretches = np.split(finite, np.flatnonzero(np.diff(finite) > 1) + 1)
-    return [stretch for stretch in stretches if stretch.size]
+def _inline(figure: Figure, label: str) -> Markup:
+    """Return the figure as SVG that can stand several times in one page: without ids or styles."""
+    buffer = StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    drawn = buffer.getvalue()
+    box = re.search(r'viewBox="[^"]*"', drawn)
+    assert box is not None
+    body = drawn[drawn.index(">", box.end()) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
+    body = re.sub(r'<g id="[\w.]+_\d+">', "<g>", body)  # named by matplotlib
+    body = re.sub(r'<g id="([^"]*)">', r"<g><title>\1</title>", body)  # named here
+    body = re.sub(r" font-family: [^;]*;", "", body)
+    for stand_in, variable in _VARIABLES.items():
+        body = body.replace(stand_in, variable)
+    opening = f'<svg {box.group()} role="img" aria-label="{escape(label)}">'
+    return Markup(opening + re.sub(r"\n\s*", "", body))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from stages.dti.prediction.predictor import Predictor
 from stages.dti.runtime.progress import EACH_S, ProgressLog
 from stages.dti.screening.chunks import Chunk, ChunkSettings, limit_threads, score_chunk
 from stages.dti.screening.library import as_targets
+
+logger = logging.getLogger(__name__)
 
 _LIBRARIES = ("datamol", "numpy", "rdkit", "torch", "lightgbm")
 """Packages whose version may show in a score."""
@@ -79,6 +82,21 @@ class Job:
             )
         return cls(folder, predictor, library, targets, ready, settings, chunk_drugs)
 
+    def narrowed(self, rows: Sequence[int], candidates: int) -> Job:
+        """Return the screen of some targets alone, for more candidates; no scores are kept.
+
+        Args:
+            rows: of ``targets``; they can be scored.
+        """
+        return Job.prepare(
+            self.folder,
+            self.predictor,
+            self.library,
+            self.targets.iloc[list(rows)].reset_index(drop=True),
+            replace(self.settings, candidates=candidates, keep_scores=False),
+            self.chunk_drugs,
+        )
+
     @property
     def chunks(self) -> int:
         """How many chunks there are."""
@@ -121,16 +139,16 @@ def score_locally(job: Job, chunks: Sequence[int]) -> Iterator[tuple[int, Chunk]
         )
 
 
-def complete(job: Job, engine: Engine, cache: Path) -> int:
-    """Score the chunks that ``cache`` does not hold yet; return how many it held."""
+def complete(job: Job, engine: Engine, cache: Path) -> None:
+    """Score the chunks that ``cache`` does not hold yet."""
     missing = [number for number in range(job.chunks) if not chunk_folder(cache, number).is_dir()]
-    progress = ProgressLog(
-        "chunks screened", job.chunks, done=job.chunks - len(missing), every_s=EACH_S
-    )
+    kept = job.chunks - len(missing)
+    if kept:
+        logger.info("%d of %d chunks were kept by a run before", kept, job.chunks)
+    progress = ProgressLog("chunks screened", job.chunks, done=kept, every_s=EACH_S)
     for number, chunk in engine(job, missing):
         chunk.save(chunk_folder(cache, number))
         progress.advance(words=f"{len(chunk.drugs):,} drugs in the last")
-    return job.chunks - len(missing)
 
 
 def chunk_folder(cache: Path, number: int) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -133,33 +135,86 @@ def gather(job: Job, cache: Path, scores: Path | None) -> Gathered:
     return Gathered(best, len(first_row), rejected)
 
 
-def rank_exactly(job: Job, gathered: Gathered, top_k: int) -> Screening:
+@dataclass(frozen=True)
+class Ranked:
+    """The candidates of a job in their exact order.
+
+    Attributes:
+        tables: per row of the job's targets that can be scored, its top: columns
+            ``RANKING_COLUMNS``.
+        uncertain: rows of the targets for which a better drug may have been left out.
+    """
+
+    tables: dict[int, pd.DataFrame]
+    uncertain: list[int]
+
+
+def rank_exactly(job: Job, gathered: Gathered, top_k: int) -> Ranked:
     """Score the candidates pair by pair and keep the best ``top_k`` of each target."""
     limit_threads(job.settings.threads)
     by_target = dict(list(gathered.best.groupby("target")))
     valid = np.flatnonzero(job.ready.rows >= 0)
     at_once = max(1, _PAIRS_AT_ONCE // job.settings.candidates)
-    tables = []
-    uncertain = 0
+    ranked = Ranked({}, [])
     progress = ProgressLog("targets ranked", len(valid))
     for start in range(0, len(valid), at_once):
         block = valid[start : start + at_once]
         candidates = [by_target[job.ready.rows[target]] for target in block]
-        pairs = [
+        pairs = (
             Pair(smiles, sequence=job.ready.texts[job.ready.rows[target]])
             for target, table in zip(block, candidates, strict=True)
             for smiles in table["smiles"]
-        ]
-        predictions = iter(job.predictor.predict(pairs))
+        )
+        predictions = _predicted(job, pairs)
         for target, table in zip(block, candidates, strict=True):
-            answers = [next(predictions) for _ in range(len(table))]
-            exact = np.array([answer.score for answer in answers], dtype=np.float64)
+            exact, answers = _best_answers(predictions, table["smiles"].tolist(), top_k)
             left_out = table["score"].min() if len(table) < gathered.drugs else None
-            uncertain += not is_certain(exact, table["score"].to_numpy(), left_out, top_k)
+            if not is_certain(exact, table["score"].to_numpy(), left_out, top_k):
+                ranked.uncertain.append(int(target))
             order = best_first(exact, table["smiles"].tolist())[:top_k]
-            tables.append(_ranked(job, int(target), table, answers, order))
+            ranked.tables[int(target)] = _ranked(job, int(target), table, answers, order)
         progress.advance(len(block))
-    ranking = pd.concat(tables, ignore_index=True)
+    return ranked
+
+
+def _predicted(job: Job, pairs: Iterator[Pair]) -> Iterator[Prediction]:
+    """Predict the pairs, ``_PAIRS_AT_ONCE`` together."""
+    while block := list(islice(pairs, _PAIRS_AT_ONCE)):
+        yield from job.predictor.predict(block)
+
+
+def _best_answers(
+    predictions: Iterator[Prediction], smiles: list[str], top_k: int
+) -> tuple[NDArray[np.float64], dict[int, Prediction]]:
+    """Take a prediction for each of ``smiles``.
+
+    Returns:
+        the scores, ``(candidates,)``; the predictions of at least the best ``top_k``, by their
+        position.
+    """
+    exact = np.empty(len(smiles))
+    answers: dict[int, Prediction] = {}
+    for position in range(len(smiles)):
+        answer = next(predictions)
+        exact[position] = answer.score
+        answers[position] = answer
+        if len(answers) >= top_k + _PAIRS_AT_ONCE:  # or those of a whole library would pile up
+            held = list(answers)
+            best = best_first(exact[held], [smiles[place] for place in held])[:top_k]
+            answers = {held[place]: answers[held[place]] for place in best}
+    return exact, answers
+
+
+def screening(
+    job: Job, gathered: Gathered, tables: dict[int, pd.DataFrame], widened: int
+) -> Screening:
+    """Put the tops of the targets together, in the order of the targets.
+
+    Args:
+        tables: per row of the job's targets that can be scored.
+        widened: for how many of them more candidates were taken.
+    """
+    ranking = pd.concat([tables[row] for row in sorted(tables)], ignore_index=True)
     refused = Counter(row["reason"] for row in gathered.rejected)
     metrics = ScreeningMetrics(
         model=job.predictor.info.name,
@@ -167,10 +222,10 @@ def rank_exactly(job: Job, gathered: Gathered, top_k: int) -> Screening:
         drugs=gathered.drugs,
         drugs_invalid=refused["invalid"],
         drugs_duplicate=refused["duplicate"],
-        targets=len(valid),
-        targets_invalid=len(job.targets) - len(valid),
-        targets_uncertain=uncertain,
-        pairs=gathered.drugs * len(valid),
+        targets=len(tables),
+        targets_invalid=len(job.targets) - len(tables),
+        targets_widened=widened,
+        pairs=gathered.drugs * len(tables),
         ranked=len(ranking),
         ranked_interacting=int(ranking["interacts"].sum()),
         ranked_in_train=int(ranking["pair_seen"].sum()),
@@ -198,7 +253,11 @@ def _rejected_targets(job: Job) -> list[dict[str, object]]:
 
 
 def _ranked(
-    job: Job, target: int, table: pd.DataFrame, answers: list[Prediction], order: NDArray[np.int64]
+    job: Job,
+    target: int,
+    table: pd.DataFrame,
+    answers: dict[int, Prediction],
+    order: NDArray[np.int64],
 ) -> pd.DataFrame:
     chosen = table.iloc[order]
     drugs = job.library.iloc[chosen["row"].to_numpy(dtype=np.int64)]

@@ -206,7 +206,7 @@ def _resumable(job: Job, facts: dict[str, Any], on_epoch: OnEpoch) -> str | None
 
 
 def _strategy(job: Job, process: Process) -> Strategy | Literal["auto"]:
-    if process.count == 1:
+    if job.settings.strategy == "auto" or process.count == 1:
         return "auto"
     return DDPStrategy(
         cluster_environment=LocalProcesses(process),

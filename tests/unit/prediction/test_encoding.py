@@ -16,7 +16,6 @@ import torch
 from stages.dti.config.base import build
 from stages.dti.config.model import AnyModel, EnsembleConfig, ModelConfig
 from stages.dti.errors import InvalidInputError
-from stages.dti.features.rows import join, one_row
 from stages.dti.models.base import Model
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
@@ -25,6 +24,7 @@ from stages.dti.paths import PROMOTED, ROOT, SAMPLE
 from stages.dti.prediction import predictor as predictor_module
 from stages.dti.prediction.encoding import EncodedDrug, EncodedTarget
 from stages.dti.prediction.predictor import Predictor
+from stages.dti.prediction.rows import join, one_row
 from stages.dti.prediction.types import Pair, Target
 from tests.support.drugban_sizes import drugban_of
 from tests.support.screened_model import write_promoted
@@ -112,7 +112,7 @@ def test_what_was_kept_scores_as_what_is_new(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_scores_are_those_of_featurised_pairs(predictors: dict[str, Predictor], name: str) -> None:
+def test_scores_are_those_of_featurized_pairs(predictors: dict[str, Predictor], name: str) -> None:
     made = predictors[name]
     answers = made.predict(PAIRS)
     featurized = made.featurize(PAIRS)

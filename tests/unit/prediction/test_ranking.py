@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from stages.dti.errors import InvalidInputError
-from stages.dti.features.store import DrugFeatures, PairData, Scalers, TargetFeatures
+from stages.dti.features.store import PairData
 from stages.dti.models.base import Model, Precision
 from stages.dti.models.drugban.model import DrugBAN
 from stages.dti.models.drugban.network import DrugBANNetwork
@@ -23,6 +23,7 @@ from stages.dti.prediction.predictor import Predictor
 from stages.dti.prediction.ranking import MARGIN, best_first, is_certain
 from stages.dti.prediction.types import Pair, Target
 from tests.support.drugban_sizes import drugban_of
+from tests.support.rough_models import Flat, Rounded, with_matrix_of
 from tests.support.screened_model import NOT_DRUGS, write_promoted
 
 
@@ -45,36 +46,6 @@ def known(predictor: Predictor) -> list[str]:
     return list(predictor.content.reference.targets["target_id"])
 
 
-class Rounded(Model):
-    """A model whose matrix rounds as coarsely as bf16 does: to 8 significant bits."""
-
-    def __init__(self, model: Model) -> None:
-        self.model = model
-
-    def score(self, pairs: PairData) -> NDArray[np.float64]:
-        return self.model.score(pairs)
-
-    def matrix(
-        self,
-        drugs: DrugFeatures,
-        targets: TargetFeatures,
-        scalers: Scalers,
-        precision: Precision,
-    ) -> NDArray[np.float32]:
-        scores = self.model.matrix(drugs, targets, scalers, precision)
-        if precision == "float32":
-            return scores
-        fraction, exponent = np.frexp(scores)
-        return np.ldexp(np.round(fraction * 256) / 256, exponent).astype(np.float32)
-
-    def save(self, folder: Path) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def load(cls, config: Any, folder: Path) -> Self:
-        raise NotImplementedError
-
-
 class Counting(Rounded):
     """A model that notes how many pairs it scores each time."""
 
@@ -85,24 +56,6 @@ class Counting(Rounded):
     def score(self, pairs: PairData) -> NDArray[np.float64]:
         self.scored.append(len(pairs))
         return super().score(pairs)
-
-
-class Flat(Rounded):
-    """A model whose matrix tells no drug from another."""
-
-    def matrix(
-        self,
-        drugs: DrugFeatures,
-        targets: TargetFeatures,
-        scalers: Scalers,
-        precision: Precision,
-    ) -> NDArray[np.float32]:
-        return np.full((len(drugs), len(targets)), 0.5, dtype=np.float32)
-
-
-def with_matrix_of(kind: type[Rounded], predictor: Predictor) -> Predictor:
-    content = replace(predictor.content, model=kind(predictor.content.model))
-    return Predictor(content, predictor.info.sha256)
 
 
 def test_the_matrix_holds_the_score_of_every_pair(

@@ -84,6 +84,18 @@ def test_intervals_are_placed_by_value() -> None:
     assert (last.value, last.low) == (75, None)
 
 
+def drawn_lines(svg: str) -> list[tuple[str, str, int]]:
+    """Name, number of the colour, and number of points of each unbroken line."""
+    line = r'<g><title>([^<]+)</title><path d="([^"]+)" style="[^"]*stroke: var\(--series-(\d)\)'
+    found = re.findall(line, svg)
+    return [
+        (name, colour, run.count("L") + 1)
+        for name, path, colour in found
+        for run in path.split("M")[1:]
+        if "L" in run
+    ]
+
+
 def test_a_line_chart_has_a_line_per_series_and_gaps_where_nothing_was_measured() -> None:
     nan = float("nan")
     svg = line_chart(
@@ -92,33 +104,48 @@ def test_a_line_chart_has_a_line_per_series_and_gaps_where_nothing_was_measured(
         x_title="epoch",
         marks=[2],
     )
-    points = re.findall(r'class="line s(\d)" points="([^"]+)"', svg)
-    assert [series for series, _ in points] == ["1", "2", "2"]
-    assert len(points[0][1].split()) == 4
-    assert len(points[1][1].split()) == 2  # one epoch: a dot
-    assert svg.count('class="mark"') == 1
-    assert "train &lt;loss&gt;" in svg
+    assert drawn_lines(svg) == [
+        ("train &lt;loss&gt;", "1", 4),
+        ("val", "2", 2),
+        ("val", "2", 2),  # one epoch: a dot
+    ]
+    assert svg.count("stroke-dasharray") == 1
+    assert 'aria-label="train &lt;loss&gt;, val"' in svg
 
 
 def test_lines_of_one_name_are_drawn_alike() -> None:
     svg = line_chart(
         [0, 1], {"train": [[1, 2], [2, 3]], "val": [[3, 4]]}, x_title="epoch", marks=[0, 1]
     )
-    assert re.findall(r'class="line s(\d)"', svg) == ["1", "1", "2"]
-    assert svg.count('class="mark"') == 2
+    assert [colour for _, colour, _ in drawn_lines(svg)] == ["1", "1", "2"]
+    assert svg.count("stroke-dasharray") == 2
 
 
 def test_a_single_epoch_is_drawn() -> None:
     svg = line_chart([0], {"loss": [[0.5]]}, x_title="epoch")
-    assert svg.count("<polyline") == 1
+    assert drawn_lines(svg) == [("loss", "1", 2)]
     assert "nan" not in svg
 
 
 def test_a_histogram_has_a_bar_per_filled_bin() -> None:
     svg = histogram([0.0, 0.5, 1.0], [0, 12], x_title="similarity")
-    assert svg.count("<rect") == 1
-    assert "0.5 to 1: 12" in svg
-    assert histogram([0.0, 1.0], [0], x_title="similarity").count("<rect") == 0
+    assert svg.count("fill: var(--series-1)") == 1
+    assert "<title>0.5 to 1: 12</title>" in svg
+    assert "var(--series" not in histogram([0.0, 1.0], [0], x_title="similarity")
+
+
+def test_plots_follow_the_page_and_can_stand_in_it_more_than_once() -> None:
+    """No colour or font of their own, no id, and no style that would reach the rest of the page."""
+    once, again = (
+        (
+            line_chart([0, 1], {"loss": [[2.0, 1.0]]}, x_title="epoch", marks=[1]),
+            histogram([0.0, 0.5, 1.0], [3, 12], x_title="similarity"),
+        )
+        for _ in range(2)
+    )
+    assert once == again
+    for svg in once:
+        assert re.search(r"#[0-9a-f]{3,6}\b|rgb|font-family| id=|<style|<metadata", svg) is None
 
 
 def test_images_are_embedded(tmp_path: Path) -> None:

@@ -176,9 +176,9 @@ def test_an_ensembles_fits_are_shown_one_by_one(results_copy: Path) -> None:
     titles = [f"{curve}: {member}" for curve in ("Loss", "AUROC on validation")
               for member in ("drugban", "null")]  # fmt: skip
     assert list(figures) == titles
-    drawn = re.findall(r'class="line s(\d)"', figures["Loss: drugban"])
+    drawn = re.findall(r"stroke: var\(--series-(\d)\)", figures["Loss: drugban"])
     assert drawn == ["1"] * 11 + ["2"] * 11
-    assert figures["Loss: drugban"].count('class="mark"') == 11
+    assert figures["Loss: drugban"].count("stroke-dasharray") == 11
     assert ">29<" in figures["Loss: null"]
 
 

@@ -24,17 +24,13 @@ from tests.support.reported_results import change, report
 
 def test_a_missing_key_names_its_file(results_copy: Path) -> None:
     change(results_copy / METRICS, lambda metrics: metrics["candidate"]["auroc"].pop("low"))
-    with pytest.raises(
-        DataError, match=r"/metrics\.json (.|\n)*candidate\.auroc\.low: required"
-    ):
+    with pytest.raises(DataError, match=r"/metrics\.json (.|\n)*candidate\.auroc\.low: required"):
         report(results_copy)
 
 
 def test_a_key_missing_for_a_template_names_its_file(results_copy: Path) -> None:
     change(results_copy / PREPARE_METRICS, lambda found: found.pop("rows_merged"))
-    with pytest.raises(
-        DataError, match=r"/prepare_metrics\.json (.|\n)*rows_merged: required"
-    ):
+    with pytest.raises(DataError, match=r"/prepare_metrics\.json (.|\n)*rows_merged: required"):
         report(results_copy)
 
 

@@ -76,7 +76,7 @@ def test_every_row_of_the_library_is_ranked_or_accounted_for(
     assert found["drugs"] + found["drugs_invalid"] + found["drugs_duplicate"] == len(library)
     assert found["pairs"] == found["drugs"] * found["targets"]
     assert found["ranked"] == TOP_K * found["targets"]
-    assert found["targets_uncertain"] == 0
+    assert found["targets_widened"] == 0
 
 
 def test_the_scores_that_are_kept_are_the_whole_matrix(

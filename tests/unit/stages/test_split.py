@@ -31,7 +31,7 @@ def test_it_writes_the_parts_and_the_report(kind: str, tmp_path: Path) -> None:
     paths = prepared(tmp_path, sample())
     run(paths, split=config(kind))
     splits = pd.read_parquet(tmp_path / SPLITS)
-    assert splits.columns.tolist() == ["drug_key", "target_key", "split"]
+    assert splits.columns.tolist() == ["drug_key", "target_key", "split", "fold"]
     pd.testing.assert_frame_equal(
         splits[["drug_key", "target_key"]], sample().interactions[["drug_key", "target_key"]]
     )

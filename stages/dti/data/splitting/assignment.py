@@ -1,6 +1,6 @@
 """Sharing rows or groups of rows out among parts: sizes, stratification, balance.
 
-A part is a number here: 0 train, 1 validation, 2 test. Labels are 0 and 1.
+A part is a number from 0 here; what it stands for is the caller's affair. Labels are 0 and 1.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ TOLERANCE = 0.05
 """Rows of a class in a part may be off by this share; nearer would favour groups by their size."""
 
 _MAX_ROUNDS = 20
+
+_MAX_TURNS = 10
 
 
 def part_sizes(rows: int, fractions: Sequence[float]) -> NDArray[np.int64]:
@@ -137,6 +139,71 @@ def balance(
         if not moved:
             break
     return parts
+
+
+def by_group(
+    group: NDArray[np.int64],
+    label: NDArray[np.int8],
+    fractions: Sequence[float],
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return the part of each pair, whole groups in one part."""
+    _, group = np.unique(group, return_inverse=True)
+    return _part_of_groups(group, label, fractions, generator)[group]
+
+
+def by_two_groups(
+    drug_group: NDArray[np.int64],
+    target_group: NDArray[np.int64],
+    label: NDArray[np.int8],
+    fractions: Sequence[float],
+    generator: np.random.Generator,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the part of each pair's drug and that of its target; the pair counts if they agree.
+
+    If a share ``s`` of drugs and of targets falls to a part, so does about ``s²`` of the pairs;
+    hence drugs and targets are divided in proportion to the square roots of the fractions.
+    Then drugs are moved for the targets' sake, and the other way round, until the pairs that are
+    used stand in the fractions asked for.
+    """
+    _, drug_group = np.unique(drug_group, return_inverse=True)
+    _, target_group = np.unique(target_group, return_inverse=True)
+    shares = np.sqrt(fractions) / np.sqrt(fractions).sum()
+    drug_part = _part_of_groups(drug_group, label, shares.tolist(), generator)
+    target_part = _part_of_groups(target_group, label, shares.tolist(), generator)
+    wanted = np.outer(fractions, np.bincount(label, minlength=2)) * (shares**2).sum()
+    for _ in range(_MAX_TURNS):
+        before = np.concatenate([drug_part, target_part])
+        counts = _counts(drug_group, target_part[target_group], label, len(fractions))
+        drug_part = balance(counts, wanted, generator, start=drug_part)
+        counts = _counts(target_group, drug_part[drug_group], label, len(fractions))
+        target_part = balance(counts, wanted, generator, start=target_part)
+        if np.array_equal(before, np.concatenate([drug_part, target_part])):
+            break
+    return drug_part[drug_group], target_part[target_group]
+
+
+def _part_of_groups(
+    group: NDArray[np.int64],
+    label: NDArray[np.int8],
+    fractions: Sequence[float],
+    generator: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Return the part of each group 0, 1, … in ``group``, so that pairs come near the fractions."""
+    same_wherever = np.repeat(
+        _counts(group, np.zeros_like(group), label, 1), len(fractions), axis=1
+    )
+    wanted = np.outer(fractions, np.bincount(label, minlength=2))
+    return balance(same_wherever, wanted, generator)
+
+
+def _counts(
+    group: NDArray[np.int64], other: NDArray[np.int64], label: NDArray[np.int8], others: int
+) -> NDArray[np.int64]:
+    """Count rows, int64 ``(groups, others, 2)``: by group, by ``other``, by label."""
+    groups = int(group.max()) + 1
+    cell = (group * others + other) * 2 + label
+    return np.bincount(cell, minlength=groups * others * 2).reshape(groups, others, 2)
 
 
 def _neediest(

@@ -25,6 +25,9 @@ _OF_TEST_DOMAIN = {"adapt": "test"}
 _MAY_LEAVE_OUT = ("cold_pair", "cluster", "published")
 """Kinds that may leave pairs unused."""
 
+_BETWEEN_FOLDS = ("cold_pair", "cluster")
+"""Kinds in which the drug and the target of a train pair may be of two folds."""
+
 _EXAMPLES = 3
 
 
@@ -64,7 +67,7 @@ def leakage_report(
     """Measure what the parts share and check every claim of ``config.kind``.
 
     Args:
-        splits: columns drug_key, target_key, split.
+        splits: columns drug_key, target_key, split, fold.
         interactions: columns drug_key, target_key, label, published_split; same rows and order.
         drugs: columns drug_key, smiles.
         targets: columns target_key, sequence.
@@ -77,14 +80,14 @@ def leakage_report(
         LeakageError: a claim does not hold.
     """
     _check_rows(splits, interactions)
-    table = splits[["drug_key", "target_key", "split"]].reset_index(drop=True)
+    table = splits[["drug_key", "target_key", "split", "fold"]].reset_index(drop=True)
     table["label"] = interactions["label"].to_numpy()
     table["published_split"] = interactions["published_split"].to_numpy()
     table["pair"] = table["drug_key"] + "/" + table["target_key"]
     table["domain"] = table["split"].replace(_OF_TEST_DOMAIN)
     similarity = Similarity(table, drugs, targets)
 
-    claims = [*_claims_of_all(table, config)]
+    claims = [*_claims_of_all(table, config), _folds(table, config)]
     if config.kind == "random":
         claims.append(_stratified(table))
     if config.kind in ("cold_drug", "cold_pair", "scaffold", "cluster"):
@@ -98,7 +101,7 @@ def leakage_report(
     if config.kind == "cluster":
         claims += _dissimilar(similarity, config)
     if config.kind == "published":
-        claims += _published(table, config.max_overlap_fraction)
+        claims += _published(table, config)
     if config.adapt_fraction:
         claims.append(_set_aside(table, config.adapt_fraction))
     _require(claims, config.kind)
@@ -176,6 +179,23 @@ def _claims_of_all(table: pd.DataFrame, config: SplitConfig) -> Iterable[Claim]:
     )
 
 
+def _folds(table: pd.DataFrame, config: SplitConfig) -> Claim:
+    """Of the chosen fold; that its pairs are apart from the others' is the claim on the parts."""
+    validates = table["fold"] == config.validation_fold
+    moved = validates != (table["split"] == "val")
+    moved |= (table["fold"] >= 0) & ~table["split"].isin(["train", "val"])
+    if config.kind not in _BETWEEN_FOLDS:
+        moved |= (table["fold"] < 0) & (table["split"] == "train")
+    return Claim(
+        "validation_fold",
+        f"fold {config.validation_fold} is the validation part, and all other pairs that have a "
+        "fold are train",
+        float(moved.sum()),
+        0,
+        _first(table.loc[moved, "pair"]),
+    )
+
+
 def _set_aside(table: pd.DataFrame, adapt_fraction: float) -> Claim:
     domain = table.loc[table["domain"] == "test", "split"]
     return Claim(
@@ -236,14 +256,19 @@ def _dissimilar(similarity: Similarity, config: SplitConfig) -> Iterable[Claim]:
         )
 
 
-def _published(table: pd.DataFrame, max_overlap_fraction: float) -> Iterable[Claim]:
+def _published(table: pd.DataFrame, config: SplitConfig) -> Iterable[Claim]:
     named = _published_names(table)
     expected = named.map(_part_named)
-    carved = _is_carved(table) & (table["split"] == "val") & (expected == "train")
-    moved = (table["split"] != expected) & ~carved
+    if config.validation_fold:
+        free = expected.isin(["train", "val"]) & table["split"].isin(["train", "val"])
+        but = f" (train and validation taken together: fold {config.validation_fold} validates)"
+    else:
+        free = _is_carved(table) & (table["split"] == "val") & (expected == "train")
+        but = ""
+    moved = (table["split"] != expected) & ~free
     yield Claim(
         "as_published",
-        "every pair stands in the part that its source names, or is unused if it names none",
+        f"every pair stands in the part that its source names{but}, or is unused if it names none",
         float(moved.sum()),
         0,
         _first(table.loc[moved, "pair"]),
@@ -255,7 +280,7 @@ def _published(table: pd.DataFrame, max_overlap_fraction: float) -> Iterable[Cla
         "the source repeats no larger share of its test pairs in train than "
         "split.max_overlap_fraction (those are kept in test alone)",
         float(repeated.mean()) if len(test) else 0.0,
-        max_overlap_fraction,
+        config.max_overlap_fraction,
         _first(test.loc[repeated, "pair"]),
     )
 

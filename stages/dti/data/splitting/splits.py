@@ -19,6 +19,9 @@ Where a drug and its target fall to different parts (``cold_pair``, ``cluster``)
 names no part (``published``), the pair is ``unused``. The fractions are of the pairs that are used.
 Of the test pairs, ``adapt_fraction`` become ``adapt``, drawn without a look at their labels: they
 share drugs and targets with test alone.
+Train and validation are divided into folds of about the same size (``folds.py``), each of which
+can be the validation part: ``validation_fold`` chooses. A published split names no folds: fold 0
+is its validation part, and the others are drawn from its train part at random.
 All choices come from one seeded generator over pairs sorted by key, so the order of rows plays
 no part. ``leakage.py`` checks the promises from the finished table, without this code.
 """
@@ -26,7 +29,7 @@ no part. ``leakage.py`` checks the promises from the finished table, without thi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,16 +37,25 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.dti.chemistry.fingerprints import ECFP4_BITS, ECFP4_RADIUS, morgan_fingerprints
-from stages.dti.config.split import SplitConfig
-from stages.dti.data.splitting.assignment import balance, stratified
+from stages.dti.config.split import SplitConfig, fold_count
+from stages.dti.data.splitting.assignment import by_group, by_two_groups, stratified
 from stages.dti.data.splitting.clusters import drug_clusters, scaffold_groups, target_clusters
+from stages.dti.data.splitting.folds import (
+    ADAPT,
+    TEST,
+    TRAIN,
+    UNUSED,
+    VAL,
+    Side,
+    agreed,
+    choose_parts,
+    common_fold,
+    folds_of_sides,
+)
 from stages.dti.errors import DataError
 
-TRAIN, VAL, TEST, UNUSED, ADAPT = range(5)
 PARTS = ("train", "val", "test")
 PART_NAMES = np.array([*PARTS, "unused", "adapt"], dtype=object)
-
-_MAX_TURNS = 10
 
 _ADVICE = {
     "cluster": ", or smaller clusters by a higher split.cluster_drug_similarity and "
@@ -81,8 +93,8 @@ class _Pairs:
 
 def make_split(
     interactions: pd.DataFrame, drugs: pd.DataFrame, targets: pd.DataFrame, config: SplitConfig
-) -> NDArray[np.object_]:
-    """Return the part of each pair.
+) -> pd.DataFrame:
+    """Return the part and the fold of each pair.
 
     Args:
         interactions: columns drug_key, target_key, label (0/1), published_split (str, several
@@ -91,12 +103,13 @@ def make_split(
         targets: columns target_key, sequence; likewise.
 
     Returns:
-        object ``(pairs,)`` of "train", "val", "test", "unused", "adapt", in the order of
-        ``interactions``.
+        ``split`` (object: "train", "val", "test", "unused", "adapt") and ``fold`` (int8, from 0;
+        -1: none), in the order of ``interactions``.
 
     Raises:
         DataError: the table cannot be divided this way: too few pairs, a part without pairs,
-            of a single pair or of one class only, no published parts.
+            of a single pair or of one class only, no published parts; or there is no fold
+            ``config.validation_fold``.
     """
     order = np.lexsort((interactions["target_key"], interactions["drug_key"]))
     ordered = interactions.iloc[order]
@@ -107,12 +120,28 @@ def make_split(
             "the rows that were refused"
         )
     pairs = _index(ordered, drugs, targets)
-    parts = np.empty(len(order), dtype=np.int64)
     generator = np.random.default_rng(config.seed)
-    divided = _KINDS[config.kind](pairs, config, generator)
-    parts[order] = _set_aside(divided, config.adapt_fraction, generator)
-    _check_usable(parts, interactions["label"].to_numpy(np.int8), config)
-    return np.asarray(PART_NAMES[parts], dtype=object)
+    sides = _KINDS[config.kind](pairs, config, generator)
+    # The folds are drawn last, so that the parts do not depend on their number.
+    parts = _set_aside(agreed(sides), config.adapt_fraction, generator)
+    _check_usable(parts, pairs.label, config)
+    folds = folds_of_sides(sides, pairs.label, _folds(parts, config), generator)
+    if config.validation_fold > folds.max():
+        raise DataError(
+            f"split.validation_fold is {config.validation_fold}, but split {config.kind} divides "
+            f"train and validation of these pairs into folds 0 to {folds.max()}; choose one of them"
+        )
+    chosen = choose_parts(parts, folds, config.validation_fold)
+    _check_usable(chosen, pairs.label, config)
+    result = pd.DataFrame({"split": PART_NAMES[chosen], "fold": common_fold(folds)}, index=order)
+    return result.sort_index()
+
+
+def _folds(parts: NDArray[np.int64], config: SplitConfig) -> int:
+    """Return the number of folds; that of a published split follows from the size of its parts."""
+    if config.kind == "published":
+        return fold_count(int((parts == TRAIN).sum()), int((parts == VAL).sum()))
+    return config.folds
 
 
 def _index(ordered: pd.DataFrame, drugs: pd.DataFrame, targets: pd.DataFrame) -> _Pairs:
@@ -143,53 +172,49 @@ def _fractions(config: SplitConfig) -> tuple[float, float, float]:
     return config.train_fraction, config.val_fraction, config.test_fraction
 
 
-def _random(
-    pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    return stratified(pairs.label, _fractions(config), generator)
+def _random(pairs: _Pairs, config: SplitConfig, generator: np.random.Generator) -> tuple[Side, ...]:
+    return (Side(stratified(pairs.label, _fractions(config), generator)),)
 
 
 def _cold_drug(
     pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    return _by_group(pairs.drug, pairs.label, _fractions(config), generator)
+) -> tuple[Side, ...]:
+    return _one_side(pairs.drug, pairs, config, generator)
 
 
 def _cold_target(
     pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    return _by_group(pairs.target, pairs.label, _fractions(config), generator)
+) -> tuple[Side, ...]:
+    return _one_side(pairs.target, pairs, config, generator)
 
 
 def _scaffold(
     pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
-) -> NDArray[np.int64]:
+) -> tuple[Side, ...]:
     groups = scaffold_groups(pairs.drugs["smiles"].tolist())
-    return _by_group(groups[pairs.drug], pairs.label, _fractions(config), generator)
+    return _one_side(groups[pairs.drug], pairs, config, generator)
 
 
 def _cold_pair(
     pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
-) -> NDArray[np.int64]:
-    return _by_two_groups(pairs.drug, pairs.target, pairs.label, _fractions(config), generator)
+) -> tuple[Side, ...]:
+    return _two_sides(pairs.drug, pairs.target, pairs, config, generator)
 
 
 def _cluster(
     pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
-) -> NDArray[np.int64]:
+) -> tuple[Side, ...]:
     smiles = pairs.drugs["smiles"].tolist()
     fingerprints = morgan_fingerprints(smiles, ECFP4_RADIUS, ECFP4_BITS)
     drug = drug_clusters(fingerprints, config.cluster_drug_similarity)
     sequences = pairs.targets["sequence"].tolist()
     target = target_clusters(sequences, config.cluster_target_similarity)
-    return _by_two_groups(
-        drug[pairs.drug], target[pairs.target], pairs.label, _fractions(config), generator
-    )
+    return _two_sides(drug[pairs.drug], target[pairs.target], pairs, config, generator)
 
 
 def _published(
     pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
-) -> NDArray[np.int64]:
+) -> tuple[Side, ...]:
     parts = np.full(len(pairs.label), UNUSED)
     named = pd.Series(pairs.published, dtype=object).str.split("+")
     for part, name in enumerate(PARTS):  # a pair that train repeats belongs to val or test alone
@@ -206,10 +231,28 @@ def _published(
         kept = config.train_fraction / (config.train_fraction + config.val_fraction)
         parts[train] = stratified(pairs.label[train], (kept, 1 - kept), generator)
         logger.info("the sources name no validation part: carved from train at random")
-    return parts
+    return (Side(parts),)
 
 
-_KINDS: dict[str, Callable[[_Pairs, SplitConfig, np.random.Generator], NDArray[np.int64]]] = {
+def _one_side(
+    group: NDArray[np.int64], pairs: _Pairs, config: SplitConfig, generator: np.random.Generator
+) -> tuple[Side, ...]:
+    return (Side(by_group(group, pairs.label, _fractions(config), generator), group),)
+
+
+def _two_sides(
+    drug_group: NDArray[np.int64],
+    target_group: NDArray[np.int64],
+    pairs: _Pairs,
+    config: SplitConfig,
+    generator: np.random.Generator,
+) -> tuple[Side, ...]:
+    groups = (drug_group, target_group)
+    parts = by_two_groups(*groups, pairs.label, _fractions(config), generator)
+    return tuple(Side(part, group) for part, group in zip(parts, groups, strict=True))
+
+
+_KINDS: dict[str, Callable[[_Pairs, SplitConfig, np.random.Generator], tuple[Side, ...]]] = {
     "random": _random,
     "cold_drug": _cold_drug,
     "cold_target": _cold_target,
@@ -231,79 +274,16 @@ def _set_aside(
     return parts
 
 
-def _by_group(
-    group: NDArray[np.int64],
-    label: NDArray[np.int8],
-    fractions: Sequence[float],
-    generator: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Return the part of each pair, whole groups in one part."""
-    _, group = np.unique(group, return_inverse=True)
-    return _part_of_groups(group, label, fractions, generator)[group]
-
-
-def _part_of_groups(
-    group: NDArray[np.int64],
-    label: NDArray[np.int8],
-    fractions: Sequence[float],
-    generator: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Return the part of each group 0, 1, … in ``group``, so that pairs come near the fractions."""
-    same_wherever = np.repeat(_counts(group, np.zeros_like(group), label, 1), len(PARTS), axis=1)
-    wanted = np.outer(fractions, np.bincount(label, minlength=2))
-    return balance(same_wherever, wanted, generator)
-
-
-def _by_two_groups(
-    drug_group: NDArray[np.int64],
-    target_group: NDArray[np.int64],
-    label: NDArray[np.int8],
-    fractions: Sequence[float],
-    generator: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Return the part of each pair; unused where the part of its drug is not that of its target.
-
-    If a share ``s`` of drugs and of targets falls to a part, so does about ``s²`` of the pairs;
-    hence drugs and targets are divided in proportion to the square roots of the fractions.
-    Then drugs are moved for the targets' sake, and the other way round, until the pairs that are
-    used stand in the fractions asked for.
-    """
-    _, drug_group = np.unique(drug_group, return_inverse=True)
-    _, target_group = np.unique(target_group, return_inverse=True)
-    shares = np.sqrt(fractions) / np.sqrt(fractions).sum()
-    drug_part = _part_of_groups(drug_group, label, shares.tolist(), generator)
-    target_part = _part_of_groups(target_group, label, shares.tolist(), generator)
-    wanted = np.outer(fractions, np.bincount(label, minlength=2)) * (shares**2).sum()
-    for _ in range(_MAX_TURNS):
-        before = np.concatenate([drug_part, target_part])
-        counts = _counts(drug_group, target_part[target_group], label, len(PARTS))
-        drug_part = balance(counts, wanted, generator, start=drug_part)
-        counts = _counts(target_group, drug_part[drug_group], label, len(PARTS))
-        target_part = balance(counts, wanted, generator, start=target_part)
-        if np.array_equal(before, np.concatenate([drug_part, target_part])):
-            break
-    parts = drug_part[drug_group]
-    return np.where(parts == target_part[target_group], parts, UNUSED)
-
-
-def _counts(
-    group: NDArray[np.int64], other: NDArray[np.int64], label: NDArray[np.int8], others: int
-) -> NDArray[np.int64]:
-    """Count rows, int64 ``(groups, others, 2)``: by group, by ``other``, by label."""
-    groups = int(group.max()) + 1
-    cell = (group * others + other) * 2 + label
-    return np.bincount(cell, minlength=groups * others * 2).reshape(groups, others, 2)
-
-
 def _check_usable(parts: NDArray[np.int64], label: NDArray[np.int8], config: SplitConfig) -> None:
     for part, name in enumerate(PARTS):
         inside = label[parts == part]
         positives = int((inside == 1).sum())
         if positives in (0, len(inside)):
+            fold = "another split.validation_fold, " if config.validation_fold else ""
             raise DataError(
                 f"split {config.kind} (seed {config.seed}): {name} has {positives} positives and "
                 f"{len(inside) - positives} negatives, and needs both; of all "
                 f"{int((label == 1).sum())} positives and {int((label == 0).sum())} negatives. "
-                "Use another split.seed, larger split.val_fraction and split.test_fraction, more "
-                f"data{_ADVICE[config.kind]}"
+                f"Use {fold}another split.seed, larger split.val_fraction and split.test_fraction, "
+                f"more data{_ADVICE[config.kind]}"
             )

@@ -14,16 +14,17 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
 from stages.dti.config.split import SplitConfig
 from stages.dti.data.splitting.leakage import leakage_report
-from stages.dti.data.splitting.splits import make_split
 from stages.dti.errors import LeakageError
 from tests.support.split_tables import (
     KINDS,
     Tables,
     config,
     grid,
+    parts_of,
     sample,
     smiles_and_sequences,
     tables,
+    with_parts,
 )
 
 SMILES, SEQUENCES = smiles_and_sequences(60, 30)
@@ -32,13 +33,12 @@ PROPANOL, PYRIDINE = "CCCO", "c1ccncc1"
 
 
 def report(whole: Tables, parts: list[str] | np.ndarray, settings: SplitConfig) -> dict:
-    splits = whole.interactions[["drug_key", "target_key"]].assign(split=list(parts))
-    return leakage_report(splits, *whole, settings).plain()
+    return leakage_report(with_parts(whole, parts), *whole, settings).plain()
 
 
 @cache
 def parts_of_sample(kind: str) -> tuple[str, ...]:
-    return tuple(make_split(*sample(), config(kind)))
+    return tuple(parts_of(sample(), config(kind)))
 
 
 @cache
@@ -83,6 +83,7 @@ def test_each_kind_is_held_to_its_claims(kind: str, claims: set[str]) -> None:
     assert {claim["name"] for claim in report_of_sample(kind)["claims"]} == {
         "parts_known",
         "pairs_disjoint",
+        "validation_fold",
         *claims,
     }
 
@@ -185,7 +186,7 @@ def test_a_pair_in_two_parts_fails() -> None:
 
 def test_an_unknown_part_and_an_unused_pair_of_random_fail() -> None:
     whole = grid(SMILES[:6], SEQUENCES[:6])
-    parts = make_split(*whole, config("random"))
+    parts = parts_of(whole, config("random"))
     for stranger in ("unused", "Train"):
         parts[parts == "val"] = stranger
         assert "parts_known" in broken(whole, parts, config("random"))
@@ -341,13 +342,13 @@ def test_published_test_pairs_repeated_in_train_fail_above_the_limit() -> None:
 
 def test_a_published_name_that_is_no_part_fails() -> None:
     whole = published(["train"] * 6 + ["validation"] * 2 + ["test"] * 2)
-    parts = make_split(*whole, config("published"))
+    parts = parts_of(whole, config("published"))
     assert "as_published" in broken(whole, parts, config("published"))
 
 
 def test_other_rows_than_the_interactions_fail() -> None:
     whole = grid(SMILES[:6], SEQUENCES[:6])
-    splits = whole.interactions.assign(split=make_split(*whole, config("random")))
+    splits = with_parts(whole, parts_of(whole, config("random")))
     for altered in (splits.iloc[:-1], splits.iloc[::-1]):
         with pytest.raises(LeakageError, match="not the same pairs in the same order"):
             leakage_report(altered, *whole, config("random"))

@@ -27,6 +27,7 @@ from tests.support.split_tables import (
     Tables,
     config,
     grid,
+    parts_of,
     sample,
     smiles_and_sequences,
     tables,
@@ -132,7 +133,7 @@ def test_balance_favours_no_size() -> None:
 @pytest.mark.parametrize("kind", KINDS[:-1])
 def test_parts_have_the_fractions_and_the_prevalence_asked_for(kind: str) -> None:
     whole = sample()
-    split = make_split(*whole, config(kind))
+    split = parts_of(whole, config(kind))
     used = whole.interactions[split != "unused"].assign(part=split[split != "unused"])
     share = used["part"].value_counts(normalize=True)
     np.testing.assert_allclose(share[["train", "val", "test"]], EIGHTY, rtol=0.1)
@@ -146,7 +147,7 @@ def test_parts_have_the_fractions_and_the_prevalence_asked_for(kind: str) -> Non
 
 @pytest.mark.parametrize("kind", ["random", "cold_drug", "cold_pair"])
 def test_the_seed_decides(kind: str) -> None:
-    first, again, other = (make_split(*sample(), config(kind, seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (parts_of(sample(), config(kind, seed=seed)) for seed in (1, 1, 2))
     assert (first == again).all()
     assert (first != other).mean() > 0.1
 
@@ -154,7 +155,7 @@ def test_the_seed_decides(kind: str) -> None:
 def test_six_pairs_are_enough_for_two_classes_in_each_part() -> None:
     few = grid(SMILES[:6], SEQUENCES[:1], [1, 0, 1, 0, 1, 0])
     for seed in range(10):
-        split = make_split(*few, config("random", seed=seed))
+        split = parts_of(few, config("random", seed=seed))
         assert counts(split) == {"train": 2, "val": 2, "test": 2}
         for part in ("train", "val", "test"):
             assert set(few.interactions["label"][split == part]) == {0, 1}
@@ -164,7 +165,7 @@ def test_a_part_of_a_single_pair_is_refused() -> None:
     few = grid(SMILES[:8], SEQUENCES[:1], [1, 0] * 4)
     few.interactions["published_split"] = ["train"] * 4 + ["val"] + ["test"] * 3
     with pytest.raises(DataError, match=r"val has 1 positives and 0 negatives, and needs both"):
-        make_split(*few, config("published"))
+        parts_of(few, config("published"))
 
 
 def test_cold_splits_differ_in_what_they_keep_apart() -> None:
@@ -173,7 +174,7 @@ def test_cold_splits_differ_in_what_they_keep_apart() -> None:
         ("cold_drug", "drug_key", "target_key"),
         ("cold_target", "target_key", "drug_key"),
     ):
-        parts = whole.interactions.assign(part=make_split(*whole, config(kind)))
+        parts = whole.interactions.assign(part=parts_of(whole, config(kind)))
         assert parts.groupby(apart)["part"].nunique().max() == 1
         assert parts.groupby(shared)["part"].nunique().max() == 3
 
@@ -240,43 +241,43 @@ def published(names: list[str | None], label: list[int] | None = None) -> Tables
 
 def test_published_parts_are_kept() -> None:
     names = ["train"] * 6 + ["val"] * 4 + ["test"] * 4 + [None] * 2
-    split = make_split(*published(names), config("published"))
+    split = parts_of(published(names), config("published"))
     assert split.tolist() == [*names[:-2], "unused", "unused"]
 
 
 def test_a_pair_published_twice_stands_in_test_before_val_before_train() -> None:
     names = ["train", "train"] + ["train+test", "test"] * 2 + ["val+train", "val"] * 2
-    split = make_split(*published(names), config("published"))
+    split = parts_of(published(names), config("published"))
     assert split.tolist() == ["train"] * 2 + ["test"] * 4 + ["val"] * 4
 
 
 def test_published_without_validation_carves_it_from_train() -> None:
     names = ["train"] * 36 + ["test"] * 8
     whole = published(names)
-    split = make_split(*whole, config("published"))
+    split = parts_of(whole, config("published"))
     assert counts(split) == {"train": 32, "val": 4, "test": 8}
     assert (split[36:] == "test").all()
     assert whole.interactions["label"][split == "val"].mean() == 0.5
-    assert (split == make_split(*whole, config("published"))).all()
-    assert (split != make_split(*whole, config("published", seed=1))).any()
+    assert (split == parts_of(whole, config("published"))).all()
+    assert (split != parts_of(whole, config("published", seed=1))).any()
 
 
 @pytest.mark.parametrize(("names", "missing"), [([None] * 6, "train"), (["train"] * 6, "test")])
 def test_published_parts_that_are_missing(names: list[str | None], missing: str) -> None:
     with pytest.raises(DataError, match=f"put no pair into {missing}.*columns.split"):
-        make_split(*published(names), config("published"))
+        parts_of(published(names), config("published"))
 
 
 def test_too_few_pairs() -> None:
     with pytest.raises(DataError, match=r"5 pairs cannot be divided .* so 6 in all"):
-        make_split(*grid(SMILES[:5], SEQUENCES[:1], [0, 1, 0, 1, 0]), config("random"))
+        parts_of(grid(SMILES[:5], SEQUENCES[:1], [0, 1, 0, 1, 0]), config("random"))
 
 
 @pytest.mark.parametrize("kind", KINDS[:-1])
 def test_a_table_of_one_class_is_refused(kind: str) -> None:
     whole = grid(SMILES[:10], SEQUENCES[:10], [1] * 100)
     with pytest.raises(DataError, match=r"has \d+ positives and 0 negatives, and needs both"):
-        make_split(*whole, config(kind))
+        parts_of(whole, config(kind))
 
 
 def test_too_few_positives_are_refused() -> None:
@@ -284,21 +285,21 @@ def test_too_few_positives_are_refused() -> None:
     with pytest.raises(
         DataError, match=r"random \(seed 0\): test has 0 positives and 10 negatives"
     ):
-        make_split(*whole, config("random"))
+        parts_of(whole, config("random"))
 
 
 def test_three_positives_are_enough_for_random() -> None:
     whole = grid(SMILES[:10], SEQUENCES[:10], [1, 1, 1] + [0] * 97)
-    split = make_split(*whole, config("random"))
+    split = parts_of(whole, config("random"))
     assert sorted(split[:3]) == ["test", "train", "val"]
 
 
 def test_too_few_groups_are_refused_with_advice() -> None:
     whole = grid(SMILES[:2], SEQUENCES)
     with pytest.raises(DataError, match=r"cold_drug .* such as split=random"):
-        make_split(*whole, config("cold_drug"))
+        parts_of(whole, config("cold_drug"))
     with pytest.raises(DataError, match=r"cluster .* higher split.cluster_drug_similarity"):
-        make_split(*sample(), config("cluster", cluster_target_similarity=0.05))
+        parts_of(sample(), config("cluster", cluster_target_similarity=0.05))
 
 
 def test_a_drug_without_a_row_is_named() -> None:

@@ -11,19 +11,19 @@ import pytest
 from stages.dti.config.base import build
 from stages.dti.config.split import ADAPTABLE, SplitConfig
 from stages.dti.data.splitting.leakage import leakage_report
-from stages.dti.data.splitting.splits import make_split
 from stages.dti.errors import ConfigError, LeakageError
-from tests.support.split_tables import KINDS, config, sample
+from tests.support.split_tables import KINDS, config, parts_of, sample, with_parts
 
 
 @cache
 def parts(kind: str, adapt_fraction: float) -> np.ndarray:
-    return make_split(*sample(), config(kind, adapt_fraction=adapt_fraction))
+    return parts_of(sample(), config(kind, adapt_fraction=adapt_fraction))
 
 
 def report(split: np.ndarray, kind: str, adapt_fraction: float) -> dict[str, Any]:
-    splits = sample().interactions[["drug_key", "target_key"]].assign(split=split)
-    return leakage_report(splits, *sample(), config(kind, adapt_fraction=adapt_fraction)).plain()
+    return leakage_report(
+        with_parts(sample(), split), *sample(), config(kind, adapt_fraction=adapt_fraction)
+    ).plain()
 
 
 @pytest.mark.parametrize("kind", ADAPTABLE)
@@ -64,7 +64,7 @@ def test_the_labels_play_no_part_in_the_choice() -> None:
     label = sample().interactions["label"].to_numpy()
     shares = []
     for seed in range(20):
-        split = make_split(*sample(), config("cold_drug", adapt_fraction=0.5, seed=seed))
+        split = parts_of(sample(), config("cold_drug", adapt_fraction=0.5, seed=seed))
         domain = np.isin(split, ["test", "adapt"])
         shares.append(label[split == "adapt"].mean() - label[domain].mean())
     assert abs(np.mean(shares)) < 3 * np.std(shares) / np.sqrt(20)
