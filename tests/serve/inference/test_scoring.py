@@ -144,7 +144,6 @@ def test_failing_request_fails_alone(
         (0.0, True, "3 golden predictions came out bit for bit"),
         (5e-5, True, "within 5.0e-05"),
         (2e-4, False, "golden pair 2 scored"),
-        (float("nan"), False, "golden pair 2 scored"),
     ],
 )
 @pytest.mark.parametrize("number", ["score", "probability"])
@@ -157,6 +156,16 @@ def test_golden_predictions(
     verdict = check_golden(Predictor.load(model_folder), tmp_path)
     assert verdict.passed is passed
     assert words in verdict.detail
+
+
+def test_a_golden_prediction_that_is_no_number_is_refused(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    golden = json.loads((model_folder / "golden.json").read_text())
+    golden["pairs"][1]["score"] = float("nan")
+    (tmp_path / "golden.json").write_text(json.dumps(golden))
+    with pytest.raises(DtiError, match=r"pairs\.1\.score: must be a finite number"):
+        check_golden(Predictor.load(model_folder), tmp_path)
 
 
 def test_golden_pair_that_is_refused(model_folder: Path, tmp_path: Path) -> None:
@@ -183,8 +192,8 @@ def test_unreadable_golden_predictions(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("version.json", "{}", "lacks 'model_sha256'"),
-        ("version.json", '{"model_sha256": "ab"}', "of another model"),
+        ("version.json", "{}", "model_sha256: required"),
+        ("version.json", f'{{"model": "m", "model_sha256": "{64 * "a"}"}}', "of another model"),
         ("version.json", "[]", "a JSON object is wanted"),
         ("metrics.json", "{", "cannot be read"),
         ("metrics.json", None, "metrics.json cannot be read.*dvc repro"),

@@ -100,7 +100,7 @@ def test_refusal_leaves_the_model_in_production(repository: Repository) -> None:
     propose(repository.root, "base_rate")
     decision = repository.decide()
     assert decision["verdict"] == "refused"
-    assert check(decision, "beats base_rate")["passed"] is False
+    assert check(decision, "floor")["passed"] is False
     assert files_below(repository.root / PROMOTED) == before
     assert (repository.named("production"), repository.named("challenger")) == (1, 1)
     assert repository.versions() == 1
