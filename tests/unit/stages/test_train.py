@@ -65,7 +65,7 @@ def test_train_writes_a_model_that_predicts_and_says_what_it_was_made_from(root:
     (known,) = predictor.content.reference.targets["target_id"][:1]
     (answer,) = predictor.predict([Pair("CC(=O)OC1=CC=CC=C1C(=O)O", target_id=known)])
     assert answer.status == "ok"
-    assert answer.target_id == known
+    assert answer.known_target_id == known
 
     database = sqlite3.connect(root / "mlflow.db")
     params = dict(database.execute("select key, value from params").fetchall())
