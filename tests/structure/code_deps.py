@@ -34,6 +34,7 @@ import, and so do, a test says.
 EXCEPTIONS = {
     "stages.dti.artifacts.export": "says which files are a model's own, so what its identity is",
     "stages.dti.artifacts.model_files": "computes the identity of a model",
+    "stages.dti.config.split": "computes how many folds there are",
 }
 """Files of a neutral that decide a result, with the reason; each is a unit by itself."""
 

@@ -14,6 +14,7 @@ import yaml
 
 from stages.dti import paths as artefacts
 from tests.structure.code_deps import (
+    EXCEPTIONS,
     NEUTRALS,
     closure,
     dependencies,
@@ -90,7 +91,12 @@ def improper_imports(code: str) -> set[str]:
         for module in modules:
             parts = module.split(".")
             ours = parts[:2] == ["stages", "dti"]
-            if ours and not is_neutral(module) and parts[2] not in MAY_BE_IMPORTED:
+            if (
+                ours
+                and not is_neutral(module)
+                and module not in EXCEPTIONS
+                and parts[2] not in MAY_BE_IMPORTED
+            ):
                 found.add(module)
             if parts[0] in COMPUTES:
                 found.add(module)
@@ -108,6 +114,37 @@ def test_a_neutral_that_computed_would_be_told() -> None:
         "stages.dti.evaluation.metrics"
     }
     assert improper_imports("from stages.dti.errors import DataError") == set()
+
+
+READ_AS_THEY_STAND = {
+    "DatasetConfig.name": "the names of the sources, as they are written",
+    "ExecutionConfig.limit_s": "seconds that a stage may last",
+}
+"""What sections answer beside their values, with the reason why it decides no result."""
+
+
+def computed(module: str, code: str) -> set[str]:
+    """The public methods and properties of a section that are no check of its values."""
+    return {
+        f"{section.name}.{function.name}"
+        for section in ast.walk(ast.parse(code))
+        if isinstance(section, ast.ClassDef) and module not in EXCEPTIONS
+        for function in section.body
+        if isinstance(function, ast.FunctionDef) and not function.name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("file", sorted((REPOSITORY / "stages/dti/config").glob("*.py")), ids=str)
+def test_a_section_computes_nothing(file: Path) -> None:
+    """A stage does not depend on it, so what it computed would not be computed anew."""
+    module = ".".join(file.relative_to(REPOSITORY).with_suffix("").parts)
+    assert computed(module, file.read_text()) <= READ_AS_THEY_STAND.keys()
+
+
+def test_a_section_that_computed_would_be_told() -> None:
+    code = "class SplitConfig:\n    def folds(self): ...\n    def _sums_to_one(self): ..."
+    assert computed("stages.dti.config.other", code) == {"SplitConfig.folds"}
+    assert computed("stages.dti.config.split", code) == set()
 
 
 @pytest.mark.parametrize("stage", PIPELINE)

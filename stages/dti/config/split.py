@@ -48,6 +48,7 @@ class SplitConfig(Section):
     seed: Seed
     validation_fold: int = Field(
         ge=0,
+        le=99,
         description="which fold of train and validation is the validation part; the test part is "
         "the same for each",
     )

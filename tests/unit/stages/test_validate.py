@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stages.dti.artifacts.validation import Validation
 from stages.dti.config.dataset import DatasetConfig
 from stages.dti.config.validate import ValidateConfig
 from stages.dti.errors import DataError
-from stages.dti.files import read_json
 from stages.dti.paths import RAW, ROOT, VALIDATION, VALIDATION_METRICS, Paths
 from stages.dti.reporting.validation_page import validation_page
 from stages.validate import run
@@ -125,7 +125,7 @@ def test_failed_checks_stop_the_pipeline_and_leave_the_reports(
     docs = tmp_path / VALIDATION / "data_docs/index.html"
     assert str(docs) in str(error.value)
     assert docs.is_file()
-    written = read_json(tmp_path / VALIDATION / "validation.json")
+    written = Validation.read(tmp_path / VALIDATION / "validation.json")
     assert "SMILES syntax error" in validation_page(written)
     found = json.loads((tmp_path / VALIDATION_METRICS).read_text(encoding="utf-8"))
     assert found["checks_failed"] == 2

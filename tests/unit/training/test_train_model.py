@@ -159,8 +159,8 @@ def test_an_ensembles_members_are_weighted_and_heard_too(
     assert found.model.score(parts[1]).mean() > plain.score(parts[1]).mean() + 0.03
     assert heard.count("deep") == 2
     members = found.curves.summary()["members"]
-    assert members["deep"]["0"]["epochs"] == 2
-    assert members["boosted"]["0"]["epochs"] == 10 * heard.count("boosted")
+    assert members["deep"]["0"].epochs == 2
+    assert members["boosted"]["0"].epochs == 10 * heard.count("boosted")
 
 
 def test_two_calls_give_the_same_model_and_curve(
