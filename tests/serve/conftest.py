@@ -14,7 +14,6 @@ from stages.dti.artifacts.export import EXPORTED
 from stages.dti.artifacts.model_files import seal_export
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.features import FeaturesConfig
-from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.features.drugs import featurize_drugs
 from stages.dti.features.store import Scaler, Scalers
 from stages.dti.features.targets import featurize_targets
@@ -31,6 +30,7 @@ from stages.dti.uncertainty.calibration import Calibration
 from stages.dti.uncertainty.conformal import ConformalSets
 from tests.support.artifacts import VALIDATED
 from tests.support.drugban_sizes import drugban_of
+from tests.support.prepared_tables import STANDARDISE
 from tests.support.service_process import Service, running
 
 
@@ -44,18 +44,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     features = FeaturesConfig(
         fingerprint_radius=2, fingerprint_bits=2048, max_residues=1200, kmer_bins=1024
     )
-    standardise = StandardiseConfig(
-        keep_largest_fragment=True,
-        neutralise_charges=True,
-        keep_stereochemistry=True,
-        max_heavy_atoms=290,
-        max_smiles_characters=4000,
-        max_fragments=100,
-        max_rings=100,
-        max_fused_rings=16,
-        min_residues=20,
-        max_residues=40000,
-    )
+    standardise = STANDARDISE
     drugs = pd.read_csv(ROOT / SAMPLE / "drugs.csv", nrows=20)
     targets = pd.read_csv(ROOT / SAMPLE / "targets.csv", nrows=12)
     smiles = [standardise_smiles(text, standardise) for text in drugs["smiles"]]

@@ -9,9 +9,9 @@ import pandas as pd
 
 from stages.dti.config.dataset import DatasetConfig, LabelRule
 from stages.dti.config.prepare import PrepareConfig
-from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.data.preparation.records import Prepared, prepare_records
 from stages.dti.data.sources.formats import RECORD_COLUMNS
+from tests.support.prepared_tables import STANDARDISE
 from tests.support.raw_files import ASPIRIN, CAFFEINE, UBIQUITIN
 
 ASPIRIN_SALT = "[Na+].CC(=O)Oc1ccccc1C([O-])=O"
@@ -45,18 +45,6 @@ DATASET = DatasetConfig.model_validate(
     {"sources": {name: {"format": "pairs", **source} for name, source in SOURCES.items()}}
 )
 CONFIG = PrepareConfig(on_affinity_conflict="median", on_label_conflict="majority")
-STANDARDISE = StandardiseConfig(
-    keep_largest_fragment=True,
-    neutralise_charges=True,
-    keep_stereochemistry=True,
-    max_heavy_atoms=290,
-    max_smiles_characters=4000,
-    max_fragments=100,
-    max_rings=100,
-    max_fused_rings=16,
-    min_residues=20,
-    max_residues=40000,
-)
 
 
 def records(*rows: dict[str, Any]) -> pd.DataFrame:

@@ -8,19 +8,9 @@ from rdkit import Chem
 from stages.dti.chemistry.standardise import StandardisedDrug, standardise_drugs, standardise_smiles
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import InvalidInputError
+from tests.support.prepared_tables import STANDARDISE
 
-CONFIG = StandardiseConfig(
-    keep_largest_fragment=True,
-    neutralise_charges=True,
-    keep_stereochemistry=True,
-    max_heavy_atoms=290,
-    max_smiles_characters=4000,
-    max_fragments=100,
-    max_rings=100,
-    max_fused_rings=16,
-    min_residues=20,
-    max_residues=40000,
-)
+CONFIG = STANDARDISE
 
 
 def changed(**changes: bool | int) -> StandardiseConfig:

@@ -17,7 +17,6 @@ from stages.dti.config.environment import EnvironmentConfig
 from stages.dti.config.features import FeaturesConfig
 from stages.dti.config.model import EnsembleConfig, LogisticRegressionConfig, MemberConfig
 from stages.dti.config.promote import PromoteConfig
-from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.features.store import PairData, Scaler, Scalers
 from stages.dti.lifecycle.card import Measured, model_card
 from stages.dti.lifecycle.gates import decide
@@ -38,6 +37,7 @@ from tests.support.artifacts import (
     trained,
     validated,
 )
+from tests.support.prepared_tables import STANDARDISE
 
 
 class Silent(Model):
@@ -102,18 +102,7 @@ def measured() -> Measured:
         features=FeaturesConfig(
             fingerprint_radius=2, fingerprint_bits=64, max_residues=1200, kmer_bins=0
         ),
-        standardise=StandardiseConfig(
-            keep_largest_fragment=True,
-            neutralise_charges=True,
-            keep_stereochemistry=True,
-            max_heavy_atoms=290,
-            max_smiles_characters=4000,
-            max_fragments=100,
-            max_rings=100,
-            max_fused_rings=16,
-            min_residues=20,
-            max_residues=40000,
-        ),
+        standardise=STANDARDISE,
         calibration=Calibration(method="platt", slope=1.0, intercept=0.0),
         member_calibrations=(),
         threshold=0.375,
