@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 EDITS = {
     "conf/trainer/default.yaml": {"max_epochs": 2, "crop_residues": 100},
-    "conf/train/default.yaml": {"threads": 1},
+    "conf/reproducibility/default.yaml": {"threads": 1},
     "conf/features/default.yaml": {"max_residues": 300, "kmer_bins": 16},
     "conf/model/drugban.yaml": {"mlp_hidden_dim": 16, "mlp_out_dim": 8},
     "conf/model/drug/gcn.yaml": {"dim": 16},
