@@ -11,6 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stages.dti.chemistry.fingerprints import nearest_tanimoto
 from stages.dti.chemistry.kmers import SequenceReference
@@ -18,14 +22,20 @@ from stages.dti.chemistry.sequences import clean_sequence
 from stages.dti.chemistry.standardise import standardise_smiles
 from stages.dti.config.standardise import StandardiseConfig
 from stages.dti.errors import InvalidInputError
-from stages.dti.features.store import DrugFeatures, TargetFeatures
+from stages.dti.features.store import DrugFeatures, Features, TargetFeatures
 from stages.dti.models.base import Encoding
 from stages.dti.models.registry import reads_descriptors
 from stages.dti.prediction.folder import ModelFolder
-from stages.dti.prediction.inputs import featurized_drugs, prepare_targets
+from stages.dti.prediction.inputs import (
+    PreparedInputs,
+    featurized_drugs,
+    prepare_targets,
+)
 from stages.dti.prediction.known_targets import KnownTargets
 from stages.dti.prediction.rows import one_row
 from stages.dti.prediction.types import Target
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -99,12 +109,7 @@ class EncodedTarget:
 
 
 class Encoder:
-    """Encodes drugs and targets for the model of a folder.
-
-    Attributes:
-        sequence_reference: the targets of train; indexed when it is first asked for, since not
-            every model that is loaded is.
-    """
+    """Encodes drugs and targets for the model of a folder."""
 
     def __init__(self, content: ModelFolder) -> None:
         self._content = content
@@ -123,38 +128,47 @@ class Encoder:
             keys, content.features, with_descriptors=reads_descriptors(content.config)
         )
         encodings = content.model.encode_drugs(prepared.features, content.scalers)
-        similarity = nearest_tanimoto(
-            prepared.features.fingerprints, content.reference.fingerprints
-        )
+        similarity = self.drug_similarity(prepared.features)
         made = [
             EncodedDrug(
                 text, one_row(prepared.features, row), encodings[row], float(similarity[row])
             )
             for row, text in enumerate(prepared.texts)
         ]
-        return [
-            made[row] if row >= 0 else str(reason)
-            for row, reason in zip(prepared.rows, prepared.reasons, strict=True)
-        ]
+        return _one_per_key(made, prepared)
 
     def targets(self, keys: Sequence[str | InvalidInputError]) -> list[EncodedTarget | str]:
         """Encode each different target once; likewise."""
         content = self._content
         prepared = prepare_targets(keys, content.features)
         encodings = content.model.encode_targets(prepared.features, content.scalers)
-        similarity = self.sequence_reference.nearest(prepared.texts)
+        similarity = self.target_similarity(prepared.texts)
         made = [
             EncodedTarget(
                 text, one_row(prepared.features, row), encodings[row], float(similarity[row])
             )
             for row, text in enumerate(prepared.texts)
         ]
-        return [
-            made[row] if row >= 0 else str(reason)
-            for row, reason in zip(prepared.rows, prepared.reasons, strict=True)
-        ]
+        return _one_per_key(made, prepared)
+
+    def drug_similarity(self, drugs: DrugFeatures) -> NDArray[np.float32]:
+        """Return each drug's largest Tanimoto similarity to one in train, ``(drugs,)``."""
+        return nearest_tanimoto(drugs.fingerprints, self._content.reference.fingerprints)
+
+    def target_similarity(self, sequences: Sequence[str]) -> NDArray[np.float32]:
+        """Return each sequence's largest similarity to a target in train, ``(sequences,)``."""
+        return self._sequence_reference.nearest(sequences)
 
     @cached_property
-    def sequence_reference(self) -> SequenceReference:
+    def _sequence_reference(self) -> SequenceReference:
+        """The targets of train; indexed when first asked for: not every loaded model is."""
         targets = self._content.reference.targets
         return SequenceReference.fit(list(targets.loc[targets["in_train"], "sequence"]))
+
+
+def _one_per_key(made: Sequence[Made], prepared: PreparedInputs[Features]) -> list[Made | str]:
+    """Return what was made of each key's row, or why it has none."""
+    return [
+        made[row] if row >= 0 else str(reason)
+        for row, reason in zip(prepared.rows, prepared.reasons, strict=True)
+    ]

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.dti.chemistry.fingerprints import nearest_tanimoto
 from stages.dti.errors import InvalidInputError, ModelError
 from stages.dti.features.store import DrugFeatures, PairData, TargetFeatures
 from stages.dti.models.base import Encodings, Precision
@@ -356,8 +355,8 @@ class Predictor:
             pairs.target_index,
             pairs.smiles,
             pairs.sequences,
-            nearest_tanimoto(pairs.drugs.fingerprints, self.content.reference.fingerprints),
-            self.encoder.sequence_reference.nearest(pairs.sequences),
+            self.encoder.drug_similarity(pairs.drugs),
+            self.encoder.target_similarity(pairs.sequences),
         )
 
     def _facts(

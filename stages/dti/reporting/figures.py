@@ -23,6 +23,7 @@ from stages.dti.artifacts.metrics import Metrics, ModelMetrics
 from stages.dti.errors import DataError
 from stages.dti.evaluation.curves import NEGATIVE, POSITIVE
 from stages.dti.evaluation.metrics import interval_text
+from stages.dti.reporting.html import words
 
 DOTS_PER_INCH = 130
 CANDIDATE_COLOUR = "#0072B2"
@@ -67,8 +68,8 @@ def results_to_draw(metrics: Metrics, strata: Strata, curves: Path, confidence: 
     """
     whole = {name: table for name, table in metrics.baselines.items() if table.pretrained is None}
     candidate = metrics.candidate
-    names = {"candidate": f"{candidate.model.replace('_', ' ')} (candidate)"}
-    names |= {name: name.replace("_", " ") for name in whole}
+    names = {"candidate": f"{words(candidate.model)} (candidate)"}
+    names |= {name: words(name) for name in whole}
     tables = {
         name: _read_curve(curves / f"{name}.csv")
         for name in ("roc", "precision_recall", "reliability", "confusion")
